@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// One core, many formats. The library is compiled once for each table format; the functions of one format all carry
+// its name: `vmt_x86_64_4_map`, `vmt_riscv_sv39_map`. A file says which it means by defining VMT_FORMAT before it
+// includes a header of the library, and then writes the plain names:
+//
+//	#define VMT_FORMAT x86_64_4
+//	#include <vmtree/vmtree.h>
+//	...
+//	vmt_map(space, &request, &address);	// calls vmt_x86_64_4_map
+//
+// A program that uses several formats does so from several files, or calls the long names. The structures are the
+// same for all formats.
+//
+// Formats: x86_64_4, x86_64_5, riscv_sv39, riscv_sv48, riscv_sv57.
+#ifndef VMTREE_NAMES_H
+#define VMTREE_NAMES_H
+
+#ifndef VMT_FORMAT
+#error "define VMT_FORMAT (x86_64_4, x86_64_5, riscv_sv39, riscv_sv48 or riscv_sv57) before including vmtree headers"
+#endif
+
+#define VMT_PASTE_(a, b, c) a##b##c
+#define VMT_PASTE(a, b, c)  VMT_PASTE_(a, b, c)
+#define VMT_NAME(name)      VMT_PASTE(vmt_, VMT_FORMAT, name)
+
+#define vmt_create		VMT_NAME(_create)
+#define vmt_destroy		VMT_NAME(_destroy)
+#define vmt_space_create	VMT_NAME(_space_create)
+#define vmt_space_fork		VMT_NAME(_space_fork)
+#define vmt_space_destroy	VMT_NAME(_space_destroy)
+#define vmt_space_root		VMT_NAME(_space_root)
+#define vmt_space_owner		VMT_NAME(_space_owner)
+#define vmt_space_stats		VMT_NAME(_space_stats)
+#define vmt_activate		VMT_NAME(_activate)
+#define vmt_deactivate		VMT_NAME(_deactivate)
+#define vmt_map			VMT_NAME(_map)
+#define vmt_unmap		VMT_NAME(_unmap)
+#define vmt_protect		VMT_NAME(_protect)
+#define vmt_release		VMT_NAME(_release)
+#define vmt_lazy_free		VMT_NAME(_lazy_free)
+#define vmt_guard_install	VMT_NAME(_guard_install)
+#define vmt_guard_remove	VMT_NAME(_guard_remove)
+#define vmt_populate		VMT_NAME(_populate)
+#define vmt_move		VMT_NAME(_move)
+#define vmt_fault		VMT_NAME(_fault)
+#define vmt_grow_down		VMT_NAME(_grow_down)
+#define vmt_area_find		VMT_NAME(_area_find)
+#define vmt_walk		VMT_NAME(_walk)
+#define vmt_translate		VMT_NAME(_translate)
+#define vmt_page_get		VMT_NAME(_page_get)
+#define vmt_page_put		VMT_NAME(_page_put)
+#define vmt_page_pin		VMT_NAME(_page_pin)
+#define vmt_page_unpin		VMT_NAME(_page_unpin)
+#define vmt_reclaim		VMT_NAME(_reclaim)
+#define vmt_check		VMT_NAME(_check)
+#define vmt_dump		VMT_NAME(_dump)
+#define vmt_object_create	VMT_NAME(_object_create)
+#define vmt_object_get		VMT_NAME(_object_get)
+#define vmt_object_put		VMT_NAME(_object_put)
+#define vmt_object_owner	VMT_NAME(_object_owner)
+#define vmt_object_size		VMT_NAME(_object_size)
+#define vmt_object_set_size	VMT_NAME(_object_set_size)
+#define vmt_object_page		VMT_NAME(_object_page)
+#define vmt_object_pages	VMT_NAME(_object_pages)
+
+#endif

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+// Address spaces.
+//
+// A space is a tree of page tables and nothing beside it. Each address has *attributes* (may be read, backed by which
+// object, ...) and a *state* (empty, present, a marker). vmt_map and vmt_protect change attributes; faults, releases
+// and guards change states; vmt_unmap clears both.
+//
+// Concurrency. Every function may be called on any space by any number of CPUs at once, except where it says
+// otherwise. Functions on disjoint ranges (no common lowest-level table) do not wait for each other. A function whose
+// range spans many tables works in windows: other CPUs may see one window changed and the next not yet. Unless a
+// function says "any context", it must be called with preemption on, outside of read-side sections, and may sleep in
+// vmt_port_frame_alloc, vmt_port_mem_alloc and an object's fill.
+//
+// Addresses and lengths are bytes and multiples of VMT_PAGE_SIZE unless a function says otherwise. Ranges are
+// half-open. Every function that takes a range checks, in this order: VMT_ERR_UNALIGNED, VMT_ERR_EMPTY,
+// VMT_ERR_WRAPPED, VMT_ERR_OUTSIDE, VMT_ERR_ARGUMENT; then nothing has been changed.
+#ifndef VMTREE_SPACE_H
+#define VMTREE_SPACE_H
+
+#include <vmtree/names.h>
+#include <vmtree/object.h>
+#include <vmtree/types.h>
+
+struct vmt;
+struct vmt_space;
+
+// ---- The machine -------------------------------------------------------------------------------------------------
+
+// Makes the context that all spaces of one machine share: the zero page, the table of descriptors. `cpus`, 1 to
+// VMT_MAX_CPUS, bounds what vmt_port_cpu returns. VMT_ERR_NO_MEMORY, VMT_ERR_ARGUMENT.
+enum vmt_status vmt_create(void *port, unsigned cpus, struct vmt **vmt);
+
+// Frees it. VMT_ERR_BUSY while a space or an object exists.
+enum vmt_status vmt_destroy(struct vmt *vmt);
+
+// ---- Life of a space ---------------------------------------------------------------------------------------------
+
+struct vmt_space_config {
+	// Addresses that can be mapped, [start, end). Both are multiples of VMT_PAGE_SIZE and end is at most
+	// 2^(virtual address bits - 1): the lower half of a sign-extended address space. Slots of the root table that
+	// belong to no address of this range are never read or written by the library.
+	uint64_t start, end;
+	// The embedder's own pointer: vmt_space_owner, and in every vmt_flush.
+	void *owner;
+	// If not NULL: fills the new, zeroed root table before its first use (the kernel's half).
+	void (*root_init)(void *owner, void *root_table);
+	// Set: leaves can be used by user mode (x86-64 U/S, RISC-V U). Clear: by supervisor mode only.
+	bool user;
+	// Most bytes of attribute arrays; 0 stands for no limit. Beyond it: VMT_ERR_LIMIT.
+	uint64_t array_limit;
+	// Where vmt_map and vmt_move look for a free range unless the request names its own [search_start, search_end).
+	// Both 0: the whole space.
+	uint64_t search_start, search_end;
+};
+
+// Makes an empty space. VMT_ERR_NO_MEMORY, VMT_ERR_ARGUMENT, VMT_ERR_OUTSIDE (end too large), VMT_ERR_EMPTY.
+enum vmt_status vmt_space_create(struct vmt *vmt, const struct vmt_space_config *config, struct vmt_space **space);
+
+// Makes a copy as fork(2) does: private pages are shared until one side writes, shared mappings stay shared, markers
+// and parked pages are copied, pages pinned for DMA stay with the parent. The copy is a state that existed: changes to
+// the parent wait meanwhile; reads and writes through entries that are there already do not. `owner` takes the place
+// of the config's. VMT_ERR_NO_MEMORY: no child, and the parent is as it was (some of its pages may take one more
+// fault).
+enum vmt_status vmt_space_fork(struct vmt_space *parent, void *owner, struct vmt_space **child);
+
+// Frees everything in the space and the space. The caller is the last to know it. VMT_ERR_BUSY while it is active on a
+// CPU. Translations tagged with its identifier may linger in TLBs: the port flushes an identifier before it gives it
+// to another space.
+enum vmt_status vmt_space_destroy(struct vmt_space *space);
+
+// The physical address of the root table. Constant. Any context.
+uint64_t vmt_space_root(const struct vmt_space *space);
+void *vmt_space_owner(const struct vmt_space *space);
+
+// Announces that the calling CPU begins to use the space's tables, before it loads the root; from then on it takes
+// part in flushes. Returns the space's flush generation, which grows with every flush and never repeats, also not
+// between spaces: a port with address-space identifiers remembers it beside the identifier, and when a later
+// vmt_activate returns another value, flushes the identifier before using it. Preemption off; any context.
+uint64_t vmt_activate(struct vmt_space *space);
+
+// Announces that the calling CPU has stopped using the tables (after another root was loaded). Preemption off.
+void vmt_deactivate(struct vmt_space *space);
+
+// ---- Attributes --------------------------------------------------------------------------------------------------
+
+enum {
+	VMT_MAP_FIXED = 1u << 0,	// at exactly `addr`, replacing what is there
+	VMT_MAP_FIXED_NOREPLACE = 1u << 1, // at exactly `addr`, VMT_ERR_EXISTS if any of it is mapped
+	VMT_MAP_SHARED = 1u << 2,	// writes go to the object; without an object one is made, zero-filled
+	VMT_MAP_GROWS_DOWN = 1u << 3,	// vmt_grow_down extends it
+	VMT_MAP_NO_RESERVE = 1u << 4,	// recorded, and shown by vmt_area_find
+	VMT_MAP_POPULATE = 1u << 5,	// fault everything in; what that cannot do is no error
+};
+
+// A tag of the embedder's own, kept with the attributes and never interpreted; areas with different tags do not join.
+#define VMT_TAGS 16
+
+struct vmt_map_request {
+	uint64_t addr;		// fixed: where; otherwise a hint, 0 for none
+	uint64_t length;
+	vmt_prot prot;
+	vmt_prot prot_max;	// what vmt_protect may allow later; includes `prot`. 0 stands for VMT_RWX
+	uint32_t flags;		// VMT_MAP_*
+	uint32_t tag;		// 0 to VMT_TAGS - 1
+	struct vmt_object *object; // or NULL: anonymous memory
+	uint64_t offset;	// of the first byte in the object; a multiple of VMT_PAGE_SIZE
+	// Where to look for a free range, if not fixed: [search_start, search_end). Both 0: the space's own. Searching
+	// goes from the top down, spread over CPUs where there is room.
+	uint64_t search_start, search_end;
+};
+
+// Maps [*addr, *addr + length). Finding the free range and claiming it are one step. Untouched memory costs a few slots,
+// whatever its size. VMT_ERR_EXISTS, VMT_ERR_NO_SPACE, VMT_ERR_NO_MEMORY, VMT_ERR_LIMIT.
+enum vmt_status vmt_map(struct vmt_space *space, const struct vmt_map_request *request, uint64_t *addr);
+
+// Unmaps whatever of the range is mapped (nothing at all is no error). Cutting an area may need a table or an array:
+// VMT_ERR_NO_MEMORY or VMT_ERR_LIMIT, and then a prefix of the range may have been unmapped; repeating is safe.
+enum vmt_status vmt_unmap(struct vmt_space *space, uint64_t addr, uint64_t length);
+
+// Sets the permissions of the range, as mprotect(2). A part that is not mapped: VMT_ERR_UNMAPPED; more than an area's
+// prot_max: VMT_ERR_ACCESS; both, like VMT_ERR_NO_MEMORY and VMT_ERR_LIMIT, after what lies before was changed.
+enum vmt_status vmt_protect(struct vmt_space *space, uint64_t addr, uint64_t length, vmt_prot prot);
+
+enum {
+	VMT_MOVE_MAY_MOVE = 1u << 0,	// may end up elsewhere
+	VMT_MOVE_FIXED = 1u << 1,	// to exactly `new_addr`, replacing what is there (needs MAY_MOVE)
+};
+
+// mremap(2): resizes the mapping at [addr, addr + old_length) to new_length, in place if there is room, else by moving
+// its entries if allowed; the pages themselves are not copied. The range must lie in one area (VMT_ERR_UNMAPPED,
+// VMT_ERR_ARGUMENT). new_length 0: VMT_ERR_EMPTY. old_length 0 asks for a second mapping of a shared object's pages.
+// Not enough room: VMT_ERR_NO_SPACE (may move) or VMT_ERR_EXISTS (may not). On VMT_ERR_NO_MEMORY and VMT_ERR_LIMIT the
+// old mapping is whole. `*result` is the new address.
+enum vmt_status vmt_move(struct vmt_space *space, uint64_t addr, uint64_t old_length, uint64_t new_length,
+			 uint32_t flags, uint64_t new_addr, uint64_t *result);
+
+// Extends the growing area above `addr` down to the page of `addr` (any byte), as a stack does, if everything between
+// is free, the area would be at most `max_length` bytes long, and `gap` bytes below stay free of other areas (areas
+// without any permission do not count). VMT_ERR_UNMAPPED otherwise; VMT_ERR_NO_MEMORY, VMT_ERR_LIMIT.
+enum vmt_status vmt_grow_down(struct vmt_space *space, uint64_t addr, uint64_t max_length, uint64_t gap);
+
+struct vmt_area {
+	uint64_t start, end;
+	vmt_prot prot, prot_max;
+	uint32_t flags;		// VMT_MAP_SHARED, VMT_MAP_GROWS_DOWN, VMT_MAP_NO_RESERVE
+	uint32_t tag;
+	struct vmt_object *object; // or NULL; only as long as the caller knows that it stays mapped or otherwise alive
+	uint64_t offset;	// of `start` in the object
+};
+
+// The first area that ends after `addr` (any byte): neighbours with equal attributes are one area. VMT_ERR_UNMAPPED:
+// there is none. Walks under pins: concurrent changes may or may not be seen, what is returned existed piece by piece.
+enum vmt_status vmt_area_find(struct vmt_space *space, uint64_t addr, struct vmt_area *area);
+
+// ---- State -------------------------------------------------------------------------------------------------------
+
+struct vmt_fault_info {
+	bool major;		// the object's owner filled a page for it
+};
+
+// Resolves a fault at `addr` (any byte) for one access (VMT_READ, VMT_WRITE or VMT_EXEC). VMT_OK: the access can be
+// repeated. VMT_ERR_UNMAPPED (SEGV_MAPERR), VMT_ERR_ACCESS (SEGV_ACCERR), VMT_ERR_GUARD, VMT_ERR_BUS (BUS_ADRERR),
+// VMT_ERR_POISON (BUS_MCEERR_AR), VMT_ERR_NO_MEMORY. `info` may be NULL.
+enum vmt_status vmt_fault(struct vmt_space *space, uint64_t addr, vmt_prot access, struct vmt_fault_info *info);
+
+// Faults in all pages of the range, for writing where private writable, else for reading. Stops at the first page
+// that fails, with its status; `*done` (may be NULL) is the bytes that were populated before.
+enum vmt_status vmt_populate(struct vmt_space *space, uint64_t addr, uint64_t length, uint64_t *done);
+
+// MADV_DONTNEED: the pages of the range are given back; the next touch finds zeroes or the object's page. Guards stay.
+// VMT_ERR_UNMAPPED: a part is not mapped (the mapped parts were released all the same).
+enum vmt_status vmt_release(struct vmt_space *space, uint64_t addr, uint64_t length);
+
+// MADV_FREE: private anonymous pages may be taken by vmt_reclaim unless written again; until then they keep their
+// bytes. VMT_ERR_ARGUMENT if a part is not private anonymous memory, VMT_ERR_UNMAPPED as above.
+enum vmt_status vmt_lazy_free(struct vmt_space *space, uint64_t addr, uint64_t length);
+
+// MADV_GUARD_INSTALL: pages of the range are given back and every access faults with VMT_ERR_GUARD until
+// vmt_guard_remove (which leaves what is not a guard) or vmt_unmap. One entry for each largest span: a guard over a GiB
+// is one entry. VMT_ERR_ARGUMENT if a part is not private anonymous memory; VMT_ERR_UNMAPPED, VMT_ERR_NO_MEMORY.
+enum vmt_status vmt_guard_install(struct vmt_space *space, uint64_t addr, uint64_t length);
+enum vmt_status vmt_guard_remove(struct vmt_space *space, uint64_t addr, uint64_t length);
+
+// Takes lazily freed clean pages and empty tables of the space back, up to `pages`; returns how many frames were freed
+// or are on their way through a grace period. Callable with preemption on.
+uint64_t vmt_reclaim(struct vmt_space *space, uint64_t pages);
+
+// ---- Looking -----------------------------------------------------------------------------------------------------
+
+struct vmt_translation {
+	uint64_t pa;		// of the byte asked for
+	uint64_t size;		// bytes that the leaf covers
+	vmt_prot prot;		// what the hardware entry allows
+	bool accessed, dirty;
+	bool zero;		// the shared zero page
+};
+
+// What the hardware would find at `addr` (any byte), read as hardware reads: lock-free, any context but NMI-like ones
+// in which the port cannot enter a read-side section. A snapshot. VMT_ERR_NOT_PRESENT, VMT_ERR_OUTSIDE.
+enum vmt_status vmt_translate(struct vmt_space *space, uint64_t addr, struct vmt_translation *translation);
+
+enum vmt_state {
+	VMT_STATE_NONE,		// not mapped, or mapped and never touched
+	VMT_STATE_PRESENT,	// a leaf
+	VMT_STATE_PARKED,	// a frame that the hardware cannot see (PROT_NONE on a resident page)
+	VMT_STATE_GUARD,	// a guard marker
+	VMT_STATE_POISON,	// a poison marker
+};
+
+struct vmt_run {
+	uint64_t start, end;
+	enum vmt_state state;
+	vmt_prot prot;		// PRESENT: what the hardware entry allows
+	bool mapped;		// has attributes
+	bool accessed, dirty, zero;
+	uint64_t pa;		// PRESENT and PARKED: of `start`; frames of a run are consecutive, or it is one page
+};
+
+// The run of like entries that holds `addr` (any byte), cut at `end` and where a table ends. Walk a range by asking
+// again at run->end. Under a pin of one table; nothing is held on return. VMT_ERR_OUTSIDE, VMT_ERR_EMPTY.
+enum vmt_status vmt_walk(struct vmt_space *space, uint64_t addr, uint64_t end, struct vmt_run *run);
+
+// Takes a reference on the page behind `addr` (any byte), faulting it in for `access` if needed. The frame stays
+// allocated until vmt_page_put, whatever happens to the mapping; copy-on-write may give the mapping another one.
+// Statuses as vmt_fault.
+enum vmt_status vmt_page_get(struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa);
+void vmt_page_put(struct vmt *vmt, uint64_t pa);
+
+// The same for a device: the page also stays *where it is* for this mapping until vmt_page_unpin; fork and
+// copy-on-write leave it in place. `access` VMT_WRITE makes a private page the mapping's own first; for VMT_READ too,
+// since a later write must not move it.
+enum vmt_status vmt_page_pin(struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa);
+void vmt_page_unpin(struct vmt *vmt, uint64_t pa);
+
+struct vmt_space_stats {
+	uint64_t mapped_bytes;		// with attributes (VmSize)
+	uint64_t resident_pages;	// entries that hold a frame, the zero page not counted (VmRSS)
+	uint64_t resident_anon;		// of those, pages of no object
+	uint64_t resident_peak;		// highest resident_pages at any release or at this call
+	uint64_t tables;		// page tables now, the root counted
+	uint64_t tables_peak;
+	uint64_t tables_allocated, tables_freed; // ever
+	uint64_t array_bytes;		// attribute arrays now
+	uint64_t array_bytes_peak;
+	uint64_t faults_read_zero, faults_write_zero, faults_cow_copy, faults_cow_reuse, faults_object_private,
+		faults_object_shared, faults_spurious, faults_refused;
+	uint64_t flushes, flushes_all, flush_ranges, flush_pages; // calls of vmt_port_flush, and what they asked for
+	uint64_t flushes_skipped;	// changes while no CPU used the space
+	uint64_t transactions, retries;
+	uint64_t table_bytes;		// tables * (VMT_PAGE_SIZE + 64): tables and their nodes
+};
+
+// Sums the counters of all CPUs. Not a snapshot while others work.
+void vmt_space_stats(struct vmt_space *space, struct vmt_space_stats *stats);
+
+// ---- Proof and sight ---------------------------------------------------------------------------------------------
+
+// Walks all invariants of the space: counts, parents, bases, attributes, frames, what must not be locked. Nothing else
+// may use the space meanwhile. Returns the number of violations and logs each one through vmt_port_log.
+unsigned vmt_check(struct vmt_space *space);
+
+// Prints the space through `line`, runs merged, one line each: range, size, attributes, state, level.
+void vmt_dump(struct vmt_space *space, void (*line)(void *arg, const char *text), void *arg);
+
+#endif

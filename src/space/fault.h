@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: MIT
+// Faults: the one slow path by which a page comes into an entry.
+//
+// A fault locks one node: the lowest table that exists on the way to its address. It allocates before that, by what a
+// look without locks suggests, and if it guessed wrong, lets go, allocates and looks again. Two faults on one page: one
+// installs, the other finds the page there (races.md 16).
+//
+// Copy-on-write copies while the node's lock is held. Nobody writes the source meanwhile: every entry that holds a page
+// more than one of them hold is read-only, and was flushed when it became so (space/fork.h; races.md 20).
+#ifndef VMT_SPACE_FAULT_H
+#define VMT_SPACE_FAULT_H
+
+#define FAULT_ROUNDS 1000
+
+struct fault {
+	struct txn txn;
+	struct vmt_tree *tree;
+	uint64_t addr;
+	vmt_prot access;
+	bool unshare;			// make a private page the mapping's own, whatever the access
+	bool populate;			// unshare where the mapping is writable
+	bool major;
+	// The object page at hand, with references on both; NULL and VMT_NO_FRAME: none.
+	struct vmt_object *object;
+	uint64_t index, pa;
+	// What the last look was short of. want_object carries a reference.
+	bool want_zero, want_copy;
+	unsigned want_tables;
+	struct vmt_object *want_object;
+	uint64_t want_index;
+	uint64_t got;			// with `take`: the page that was resolved, one reference more
+	enum { TAKE_NOTHING, TAKE_REF, TAKE_PIN } take;
+};
+
+// Allocates what the fault will probably need. Without locks: a guess.
+static enum vmt_status fault_guess(struct fault *fault)
+{
+	struct vmt_tree *tree = fault->tree;
+	bool write = fault->access == VMT_WRITE || fault->unshare || fault->populate;
+	unsigned level;
+	uint64_t e;
+
+	vmt_port_read_enter(tree->port);
+	{
+		struct vmt_node *node = tree_descend(tree, fault->addr, fault->addr);
+
+		level = node->level;
+		e = entry_load_acquire(node, fmt_index(fault->addr, level));
+	}
+	vmt_port_read_exit(tree->port);
+	if (level > 0 && pool_fill(tree, &fault->txn.pool, level, 0) != VMT_OK)
+		return VMT_ERR_NO_MEMORY;
+	if (write && (!e || level > 0))
+		return pool_fill_page(tree, &fault->txn.pool, true);
+	return VMT_OK;
+}
+
+static void fault_drop_object(struct fault *fault)
+{
+	if (fault->pa != VMT_NO_FRAME)
+		frame_unref(fault->tree->port, fault->pa);
+	fault->pa = VMT_NO_FRAME;
+	if (fault->object)
+		vmt_object_unref(fault->object);
+	fault->object = NULL;
+}
+
+// Provides what fault_look asked for. Nothing is held.
+static enum vmt_status fault_provide(struct fault *fault)
+{
+	struct pool *pool = &fault->txn.pool;
+	enum vmt_status status = VMT_OK;
+
+	if (fault->want_object) {
+		fault_drop_object(fault);
+		fault->object = fault->want_object;
+		fault->index = fault->want_index;
+		fault->want_object = NULL;
+		status = object_page(fault->object, fault->index, true, &fault->pa, &fault->major);
+		if (status != VMT_OK)
+			fault->pa = VMT_NO_FRAME;
+	}
+	if (status == VMT_OK && fault->want_tables)
+		status = pool_fill(fault->tree, pool, fault->want_tables, 0);
+	if (status == VMT_OK && (fault->want_zero || fault->want_copy))
+		status = pool_fill_page(fault->tree, pool, fault->want_zero);
+	fault->want_tables = 0;
+	fault->want_zero = fault->want_copy = false;
+	return status;
+}
+
+static void fault_copy(struct fault *fault, uint64_t to, uint64_t from)
+{
+	__builtin_memcpy(vmt_port_frame_ptr(fault->tree->port, to), vmt_port_frame_ptr(fault->tree->port, from),
+			 VMT_PAGE_SIZE);
+}
+
+// Gives the caller his reference on the page that the entry holds now. The node's lock is held.
+static enum vmt_status fault_take(struct fault *fault, uint64_t pa)
+{
+	struct vmt_data *data = data_of_frame(fault->tree->port, pa);
+
+	fault->got = pa;
+	if (fault->take == TAKE_NOTHING || !data)
+		return VMT_OK;
+	// Relaxed: the entry's own reference keeps the page while its lock is held.
+	atomic_fetch_add_explicit(&data->refs, 1, memory_order_relaxed);
+	if (fault->take == TAKE_PIN)
+		atomic_fetch_add_explicit(&data->pins, 1, memory_order_relaxed);
+	return VMT_OK;
+}
+
+// ---- A page is there ---------------------------------------------------------------------------------------------
+
+// The entry allows the access already: another CPU was faster, the hardware wants a bit set, or this CPU's TLB is old.
+static enum vmt_status fault_spurious(struct fault *fault, struct vmt_node *node, unsigned slot, uint64_t e)
+{
+	uint64_t next;
+
+	do {
+		next = fault->access == VMT_WRITE ? fmt_set_dirty(e) : fmt_set_accessed(e);
+		// Acquire-release as in entry_exchange.
+	} while (next != e && !atomic_compare_exchange_weak_explicit(&node->table[slot], &e, next, memory_order_acq_rel,
+								     memory_order_relaxed));
+	if (FMT_SPURIOUS_FLUSH)
+		flush_own_page(fault->tree, fault->addr);
+	count(fault->tree, faults_spurious, 1);
+	return fault_take(fault, fmt_pa(e));
+}
+
+// Clear, flush, set (R19): between the flush and the new entry the slot says "busy", so lock-free readers retry.
+static void fault_replace(struct fault *fault, struct vmt_node *node, unsigned slot, uint64_t leaf)
+{
+	leaf_clear(&fault->txn, node, slot, fmt_make_marker(MARKER_BUSY, 0));
+	batch_flush(&fault->txn.batch);
+	entry_publish(fault->tree, node, slot, leaf);
+	count_resident(fault->tree, fmt_pa(leaf), 1);
+}
+
+static enum vmt_status fault_write_present(struct fault *fault, struct vmt_node *node, unsigned slot, uint64_t e,
+					   uint32_t attr)
+{
+	struct vmt_tree *tree = fault->tree;
+	uint64_t pa = fmt_pa(e), copy;
+	bool write = attr_prot(attr) & VMT_WRITE;
+
+	if (attr & ATTR_SHARED || frame_is_exclusive(tree, pa)) {
+		struct vmt_data *data = data_of_frame(tree->port, pa);
+
+		if (!write || fmt_prot(e) & VMT_WRITE)
+			return fault_spurious(fault, node, slot, e);
+		if (data) // written again: it is not to be taken any more
+			atomic_fetch_and_explicit(&data->flags, ~VMT_FRAME_LAZY, memory_order_relaxed);
+		// More permissions of the same frame: nothing to flush. Exchange: the hardware may set accessed.
+		entry_exchange(tree, node, slot, leaf_make(tree, pa, attr, true));
+		if (FMT_SPURIOUS_FLUSH)
+			flush_own_page(tree, fault->addr);
+		count(fault->tree, faults_cow_reuse, 1);
+		return fault_take(fault, pa);
+	}
+	if (fault->txn.pool.page == VMT_NO_FRAME) {
+		fault->want_copy = pa != tree->vmt->zero_pa;
+		fault->want_zero = !fault->want_copy;
+		return VMT_ERR_RETRY;
+	}
+	if (pa != tree->vmt->zero_pa)
+		fault_copy(fault, fault->txn.pool.page, pa);
+	else if (!fault->txn.pool.page_zeroed)
+		memset(vmt_port_frame_ptr(tree->port, fault->txn.pool.page), 0, VMT_PAGE_SIZE);
+	copy = pool_take_page(tree, &fault->txn.pool, 0);
+	fault_replace(fault, node, slot, leaf_make(tree, copy, attr, write));
+	count(fault->tree, faults_cow_copy, 1);
+	return fault_take(fault, copy);
+}
+
+// ---- Nothing is there --------------------------------------------------------------------------------------------
+
+// The object's page for this address, if it is at hand; otherwise asks for it.
+static enum vmt_status fault_object_page(struct fault *fault, const struct backing *backing)
+{
+	uint64_t page = fault->addr & ~VMT_PAGE_MASK, index = (page - backing->base) >> VMT_PAGE_SHIFT;
+
+	if (index >= (vmt_object_size(backing->object) + VMT_PAGE_MASK) >> VMT_PAGE_SHIFT)
+		return VMT_ERR_BUS;
+	if (fault->object == backing->object && fault->index == index && fault->pa != VMT_NO_FRAME)
+		return VMT_OK;
+	vmt_object_ref(backing->object);
+	fault->want_object = backing->object;
+	fault->want_index = index;
+	return VMT_ERR_RETRY;
+}
+
+static enum vmt_status fault_install(struct fault *fault, struct vmt_node *node, uint64_t pa, uint32_t attr, bool write)
+{
+	leaf_install(&fault->txn, node, fault->addr, leaf_make(fault->tree, pa, attr, write));
+	return fault_take(fault, pa);
+}
+
+static enum vmt_status fault_empty_object(struct fault *fault, struct vmt_node *node, uint32_t id, uint32_t attr)
+{
+	bool own = !(attr & ATTR_SHARED) && (fault->access == VMT_WRITE || fault->unshare);
+	enum vmt_status status = fault_object_page(fault, backing_of(fault->tree->vmt, id));
+	uint64_t pa = fault->pa;
+
+	if (status != VMT_OK)
+		return status;
+	if (own && fault->txn.pool.page == VMT_NO_FRAME) {
+		fault->want_copy = true;
+		return VMT_ERR_RETRY;
+	}
+	if (own) {
+		fault_copy(fault, fault->txn.pool.page, pa);
+		pa = pool_take_page(fault->tree, &fault->txn.pool, 0);
+		count(fault->tree, faults_object_private, 1);
+		return fault_install(fault, node, pa, attr, attr_prot(attr) & VMT_WRITE);
+	}
+	fault->pa = VMT_NO_FRAME; // our reference becomes the entry's
+	if (attr & ATTR_SHARED)
+		count(fault->tree, faults_object_shared, 1);
+	else
+		count(fault->tree, faults_object_private, 1);
+	return fault_install(fault, node, pa, attr, attr & ATTR_SHARED && attr_prot(attr) & VMT_WRITE);
+}
+
+static enum vmt_status fault_empty_anon(struct fault *fault, struct vmt_node *node, uint32_t attr)
+{
+	struct vmt_tree *tree = fault->tree;
+
+	if (fault->access != VMT_WRITE && !fault->unshare) {
+		count(fault->tree, faults_read_zero, 1);
+		return fault_install(fault, node, tree->vmt->zero_pa, attr, false);
+	}
+	if (fault->txn.pool.page == VMT_NO_FRAME || !fault->txn.pool.page_zeroed) {
+		fault->want_zero = true;
+		return VMT_ERR_RETRY;
+	}
+	count(fault->tree, faults_write_zero, 1);
+	return fault_install(fault, node, pool_take_page(tree, &fault->txn.pool, 0), attr, attr_prot(attr) & VMT_WRITE);
+}
+
+static enum vmt_status fault_marker(struct fault *fault, uint64_t e)
+{
+	switch (fmt_kind(e)) {
+	case MARKER_GUARD:
+		return VMT_ERR_GUARD;
+	case MARKER_POISON:
+		return VMT_ERR_POISON;
+	default: // no operation of this version leaves another marker behind when it unlocks
+		vmt_port_fatal(fault->tree->port, "vmtree: a fault met a marker that nobody makes");
+	}
+}
+
+// ---- The whole ---------------------------------------------------------------------------------------------------
+
+// The node's lock is held. VMT_ERR_RETRY: short of something that fault_provide can get.
+static enum vmt_status fault_look(struct fault *fault, struct vmt_node *node)
+{
+	unsigned slot = fmt_index(fault->addr, node->level);
+	uint64_t e = entry_load(node, slot);
+	uint32_t id = slot_id(node, slot), attr;
+
+	if (!id_is_mapped(id))
+		return VMT_ERR_UNMAPPED;
+	attr = attr_of(fault->tree->vmt, id);
+	if (!attr_allows(attr, fault->access))
+		return VMT_ERR_ACCESS;
+	if (fault->populate)
+		fault->unshare = !(attr & ATTR_SHARED) && attr_prot(attr) & VMT_WRITE;
+	if (fmt_is_present(e)) {
+		if (fault->access == VMT_WRITE || fault->unshare)
+			return fault_write_present(fault, node, slot, e, attr);
+		return fault_spurious(fault, node, slot, e);
+	}
+	if (e)
+		return fault_marker(fault, e);
+	if (node->level > fault->txn.pool.tables) {
+		fault->want_tables = node->level;
+		return VMT_ERR_RETRY;
+	}
+	return id & ID_COUNTED ? fault_empty_object(fault, node, id, attr) : fault_empty_anon(fault, node, attr);
+}
+
+static enum vmt_status fault_run(struct fault *fault)
+{
+	uint64_t page = fault->addr & ~VMT_PAGE_MASK;
+	enum vmt_status status = fault_guess(fault);
+
+	for (unsigned round = 0; status == VMT_OK && round < FAULT_ROUNDS; round++) {
+		txn_lock(&fault->txn, page, page + VMT_PAGE_SIZE - 1);
+		status = fault_look(fault, txn_lowest(&fault->txn));
+		if (status != VMT_OK && status != VMT_ERR_RETRY)
+			count(fault->tree, faults_refused, 1);
+		txn_commit(&fault->txn);
+		if (status != VMT_ERR_RETRY)
+			return status;
+		status = fault_provide(fault);
+	}
+	return status == VMT_OK ? VMT_ERR_RETRY : status;
+}
+
+static void fault_init(struct fault *fault, struct vmt_space *space, uint64_t addr, vmt_prot access)
+{
+	txn_init(&fault->txn, &space->tree);
+	fault->tree = &space->tree;
+	fault->addr = addr;
+	fault->access = access;
+	fault->unshare = fault->populate = fault->major = false;
+	fault->object = fault->want_object = NULL;
+	fault->pa = fault->got = VMT_NO_FRAME;
+	fault->want_zero = fault->want_copy = false;
+	fault->want_tables = 0;
+	fault->take = TAKE_NOTHING;
+}
+
+static void fault_finish(struct fault *fault)
+{
+	fault_drop_object(fault);
+	txn_finish(&fault->txn);
+}
+
+enum vmt_status vmt_fault(struct vmt_space *space, uint64_t addr, vmt_prot access, struct vmt_fault_info *info)
+{
+	enum vmt_status status = addr_check(space, addr);
+	struct fault fault;
+
+	if (status != VMT_OK)
+		return VMT_ERR_UNMAPPED;
+	if (access != VMT_READ && access != VMT_WRITE && access != VMT_EXEC)
+		return VMT_ERR_ARGUMENT;
+	fault_init(&fault, space, addr, access);
+	status = fault_run(&fault);
+	if (info)
+		info->major = fault.major;
+	fault_finish(&fault);
+	return status;
+}
+
+enum vmt_status vmt_populate(struct vmt_space *space, uint64_t addr, uint64_t length, uint64_t *done)
+{
+	enum vmt_status status = range_check(space, addr, length);
+	uint64_t at = addr;
+
+	while (status == VMT_OK && at < addr + length) {
+		struct fault fault;
+
+		fault_init(&fault, space, at, VMT_READ);
+		fault.populate = true;
+		status = fault_run(&fault);
+		fault_finish(&fault);
+		if (status == VMT_OK)
+			at += VMT_PAGE_SIZE;
+	}
+	if (done)
+		*done = at - addr;
+	return status;
+}
+
+#endif

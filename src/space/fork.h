@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+// Fork: a second tree with the same pages.
+//
+// The child has to be a state of the parent that existed (races.md E2, 25). Copying takes one node at a time, so:
+//
+//  - The gate is closed first. A transaction looks at it after it has locked its topmost node (tree/txn.h). If the copy
+//    has been at that node, the lock's order makes it see the gate, and it waits; if not, the copy comes later and sees
+//    all that it did. So nothing changes in nodes that were copied, and what the copy relies on, stands.
+//  - What remains is programs writing through entries that are there. A page that both will share becomes read-only
+//    before the copy leaves its node, with the flush. A write that comes later faults, and waits at the gate. So no
+//    write to a copied page precedes a write to a page that is still to be copied: the cut is consistent.
+//
+// A pinned page stays with the parent, writable; the child gets a copy at once (races.md 26).
+//
+// The child's nodes are known to nobody else, and are filled without their locks.
+#ifndef VMT_SPACE_FORK_H
+#define VMT_SPACE_FORK_H
+
+struct fork {
+	struct txn txn;		// the parent's; its pool serves both, its batch the parent's flushes
+	struct vmt_tree *from, *to;
+};
+
+static void fork_close_gate(struct vmt_tree *tree)
+{
+	bool open = false;
+
+	// Relaxed on success: the node locks order the gate, see txn_lock. One fork at a time.
+	while (!atomic_compare_exchange_weak_explicit(&tree->gate, &open, true, memory_order_acquire,
+						      memory_order_relaxed)) {
+		open = false;
+		vmt_port_relax(tree->port, true);
+	}
+}
+
+static void fork_open_gate(struct vmt_tree *tree)
+{
+	// Release pairs with the acquire in txn_wait_gate.
+	atomic_store_explicit(&tree->gate, false, memory_order_release);
+}
+
+// One use for each counted id that the child's node names.
+static void fork_use_ids(struct fork *fork, const struct vmt_node *node)
+{
+	if (!node->ids) {
+		node_use_id(&fork->txn, node->id);
+		return;
+	}
+	for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++) {
+		bool known = false;
+
+		if (!(node->ids[i] & ID_COUNTED) || (i && node->ids[i] == node->ids[i - 1]))
+			continue;
+		for (unsigned k = 0; k < i && !known; k++)
+			known = node->ids[k] == node->ids[i];
+		if (!known)
+			id_use(fork->txn.tree->vmt, node->ids[i]);
+	}
+}
+
+static void fork_copy_ids(struct fork *fork, const struct vmt_node *from, struct vmt_node *to)
+{
+	to->id = from->id;
+	to->breaks = from->breaks;
+	if (from->ids) {
+		to->ids = fork->txn.pool.array[--fork->txn.pool.arrays];
+		__builtin_memcpy(to->ids, from->ids, ARRAY_BYTES);
+		count(fork->to, array_bytes, (int64_t)ARRAY_BYTES);
+	}
+	fork_use_ids(fork, to);
+}
+
+static void fork_put(struct fork *fork, struct vmt_node *to, unsigned slot, uint64_t e)
+{
+	// Relaxed: nobody reads the child yet.
+	atomic_store_explicit(&to->table[slot], e, memory_order_relaxed);
+	node_add_live(to, 1);
+	if (fmt_holds_frame(e, to->level))
+		count_resident(fork->to, entry_frame(e), 1);
+}
+
+// Takes write permission from the parent's entry; what the entry is then.
+static uint64_t fork_protect(struct fork *fork, struct vmt_node *from, unsigned slot, uint64_t e)
+{
+	uint64_t next, addr = slot_base(from, slot);
+
+	do {
+		next = fmt_read_only(e);
+		// Acquire-release as in entry_exchange.
+	} while (!atomic_compare_exchange_weak_explicit(&from->table[slot], &e, next, memory_order_acq_rel,
+							memory_order_relaxed));
+	vmt_port_publish(fork->txn.port, &from->table[slot], 1);
+	flush_add(&fork->txn.batch.flush, addr, addr + fmt_span(from->level));
+	return next;
+}
+
+// An entry that holds a frame. False: a page is needed for a copy.
+static bool fork_frame(struct fork *fork, struct vmt_node *from, struct vmt_node *to, unsigned slot, uint64_t e)
+{
+	uint32_t attr = attr_of(fork->from->vmt, slot_id(from, slot));
+	uint64_t pa = entry_frame(e);
+	struct vmt_data *data = data_of_frame(fork->from->port, pa);
+	bool own = data && pa != fork->from->vmt->zero_pa && !(attr & ATTR_SHARED);
+
+	// Relaxed: pins are taken under this node's lock.
+	if (own && atomic_load_explicit(&data->pins, memory_order_relaxed)) {
+		uint64_t copy;
+
+		if (fork->txn.pool.page == VMT_NO_FRAME)
+			return false;
+		__builtin_memcpy(vmt_port_frame_ptr(fork->from->port, fork->txn.pool.page),
+				 vmt_port_frame_ptr(fork->from->port, pa), VMT_PAGE_SIZE);
+		copy = pool_take_page(fork->from, &fork->txn.pool, 0);
+		fork_put(fork, to, slot, fmt_is_present(e) ? leaf_make(fork->to, copy, attr, attr_prot(attr) & VMT_WRITE) :
+							     fmt_make_parked(copy, true, true));
+		return true;
+	}
+	if (data && pa != fork->from->vmt->zero_pa)
+		// Relaxed: the parent's entry keeps the frame while its lock is held.
+		atomic_fetch_add_explicit(&data->refs, 1, memory_order_relaxed);
+	if (own && fmt_is_present(e) && fmt_prot(e) & VMT_WRITE)
+		e = fork_protect(fork, from, slot, e);
+	fork_put(fork, to, slot, e);
+	return true;
+}
+
+// Copies entries from `slot` on; where it stopped for want of a page.
+static unsigned fork_entries(struct fork *fork, struct vmt_node *from, struct vmt_node *to, unsigned slot, unsigned last)
+{
+	if (node_live(from) == 0)
+		return last + 1;
+	for (; slot <= last; slot++) {
+		uint64_t e = entry_load(from, slot);
+
+		if (!e || fmt_is_table(e, from->level))
+			continue;
+		if (!fmt_holds_frame(e, from->level))
+			fork_put(fork, to, slot, e);
+		else if (!fork_frame(fork, from, to, slot, e))
+			break;
+	}
+	return slot;
+}
+
+static bool fork_outside(const struct fork *fork, const struct vmt_node *node, unsigned slot)
+{
+	uint64_t base = slot_base(node, slot);
+
+	return base >= fork->from->end || base + fmt_span(node->level) <= fork->from->start;
+}
+
+// The ids and entries of one node, under its lock; more than once where it runs out of something.
+static enum vmt_status fork_node(struct fork *fork, struct vmt_node *from, struct vmt_node *to, unsigned first,
+				 unsigned last)
+{
+	struct vmt_tree *tree = fork->from;
+	bool ids = false;
+
+	for (;;) {
+		enum vmt_status status;
+		bool array;
+
+		vmt_port_preempt_off(tree->port);
+		lock_exclusive(tree->port, from);
+		array = !ids && from->ids && fork->txn.pool.arrays == 0;
+		if (!array) {
+			if (!ids)
+				fork_copy_ids(fork, from, to);
+			ids = true;
+			first = fork_entries(fork, from, to, first, last);
+		}
+		batch_flush(&fork->txn.batch);
+		txn_release(&fork->txn, from);
+		vmt_port_preempt_on(tree->port);
+		if (!array && first > last)
+			return VMT_OK;
+		status = array ? pool_fill(tree, &fork->txn.pool, 0, 1) : pool_fill_page(tree, &fork->txn.pool, false);
+		if (status != VMT_OK)
+			return status;
+	}
+}
+
+static enum vmt_status fork_tree(struct fork *fork, struct vmt_node *from, struct vmt_node *to)
+{
+	unsigned first = 0, last = VMT_TABLE_SLOTS - 1;
+	enum vmt_status status;
+
+	while (fork_outside(fork, from, first))
+		first++;
+	while (fork_outside(fork, from, last))
+		last--;
+	status = fork_node(fork, from, to, first, last);
+	if (from->level == 0)
+		return status;
+	// The gate holds the parent's slots still.
+	for (unsigned slot = first; status == VMT_OK && slot <= last; slot++) {
+		uint64_t e = entry_load_acquire(from, slot), pa;
+		struct vmt_node *child;
+
+		if (!fmt_is_table(e, from->level))
+			continue;
+		status = pool_fill(fork->to, &fork->txn.pool, 1, 0);
+		if (status != VMT_OK)
+			break;
+		pa = fork->txn.pool.table[--fork->txn.pool.tables];
+		child = node_of_table(fork->to->port, pa);
+		vmt_port_preempt_off(fork->to->port);
+		node_init(fork->to, child, pa, from->level - 1u, slot_base(from, slot));
+		child->parent = to;
+		fork_put(fork, to, slot, fmt_make_table(pa));
+		vmt_port_preempt_on(fork->to->port);
+		status = fork_tree(fork, node_of_table(fork->from->port, fmt_pa(e)), child);
+	}
+	return status;
+}
+
+static enum vmt_status fork_try(struct vmt_space *parent, struct vmt_space *child)
+{
+	enum vmt_status status;
+	struct fork fork;
+
+	fork.from = &parent->tree;
+	fork.to = &child->tree;
+	txn_init(&fork.txn, fork.from);
+	// Reclaiming runs transactions, and they wait at the gate.
+	fork.txn.pool.reclaim = false;
+	fork_close_gate(fork.from);
+	status = fork_tree(&fork, fork.from->root, fork.to->root);
+	vmt_port_preempt_off(fork.to->port);
+	count(fork.to, mapped, counted(fork.from, mapped));
+	vmt_port_preempt_on(fork.to->port);
+	fork_open_gate(fork.from);
+	txn_finish(&fork.txn);
+	return status;
+}
+
+enum vmt_status vmt_space_fork(struct vmt_space *parent, void *owner, struct vmt_space **child)
+{
+	struct vmt_space_config config = parent->config;
+
+	config.owner = owner;
+	for (unsigned attempt = 0;; attempt++) {
+		struct vmt_space *space;
+		enum vmt_status status = space_new(parent->tree.vmt, &config, &space);
+
+		if (status == VMT_OK) {
+			status = fork_try(parent, space);
+			if (status == VMT_OK) {
+				*child = space;
+				return VMT_OK;
+			}
+			space_free(space);
+		}
+		if (attempt > 0 || status != VMT_ERR_NO_MEMORY || !tree_reclaim(&parent->tree, 64))
+			return status;
+	}
+}
+
+#endif

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// Entries as the space sees them: taking pages out, putting pages in, counting them.
+#ifndef VMT_SPACE_LEAF_H
+#define VMT_SPACE_LEAF_H
+
+static uint64_t entry_frame(uint64_t e)
+{
+	return fmt_is_present(e) ? fmt_pa(e) : fmt_parked_pa(e);
+}
+
+// Counts `n` entries more (or less) that hold the frame at `pa`. The zero page is nobody's.
+static void count_resident(struct vmt_tree *tree, uint64_t pa, int n)
+{
+	struct vmt_data *data = data_of_frame(tree->port, pa);
+
+	if (pa == tree->vmt->zero_pa)
+		return;
+	count(tree, resident, n);
+	if (data && !(atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT))
+		count(tree, anon, n);
+}
+
+// What kinds of entries leaf_zap removes.
+enum zap {
+	ZAP_ALL,	// everything
+	ZAP_PAGES,	// frames; markers stay
+};
+
+// Clears one entry that holds a frame: out of the table, into the batch.
+static void leaf_clear(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t replacement)
+{
+	uint64_t addr = slot_base(node, slot);
+	uint64_t old = entry_exchange(txn->tree, node, slot, replacement);
+
+	if (fmt_is_present(old))
+		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
+	count_resident(txn->tree, entry_frame(old), -1);
+	batch_add_frame(&txn->batch, entry_frame(old));
+}
+
+// Clears slots [first, last] of a node that is held exclusively. Tables are left alone.
+static void leaf_zap(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, enum zap what)
+{
+	int gone = 0;
+
+	if (node_live(node) == 0)
+		return;
+	for (unsigned slot = first; slot <= last; slot++) {
+		uint64_t e = entry_load(node, slot);
+
+		if (!e || fmt_is_table(e, node->level))
+			continue;
+		if (fmt_holds_frame(e, node->level))
+			leaf_clear(txn, node, slot, 0);
+		else if (what == ZAP_ALL)
+			entry_publish(txn->tree, node, slot, 0);
+		else
+			continue;
+		gone++;
+	}
+	node_add_live(node, -gone);
+}
+
+// The entry for a page with these attributes. `write`: hardware may write it now.
+static uint64_t leaf_make(const struct vmt_tree *tree, uint64_t pa, uint32_t attr, bool write)
+{
+	vmt_prot prot = attr_prot(attr);
+
+	if (!write)
+		prot &= ~(vmt_prot)VMT_WRITE;
+	return fmt_make_leaf(pa, 0, prot ? prot : VMT_READ, tree->user);
+}
+
+// Is the page this entry's alone, so that its mapping may write it in place? Acquire pairs with the release in
+// frame_unref: the others' uses are over. A pinned page is never shared (fork copies it at once), whatever references
+// its pins hold; a lock-free reader's passing reference only makes a copy that was not needed.
+static bool frame_is_exclusive(struct vmt_tree *tree, uint64_t pa)
+{
+	struct vmt_data *data = data_of_frame(tree->port, pa);
+
+	if (!data)
+		return true; // no RAM: nothing to copy
+	if (pa == tree->vmt->zero_pa ||
+	    atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT)
+		return false;
+	return atomic_load_explicit(&data->refs, memory_order_acquire) == 1 ||
+	       atomic_load_explicit(&data->pins, memory_order_relaxed) != 0;
+}
+
+// Links `leaf` at `addr`, below `node`, whose slot there is empty: with new tables from the pool where levels are
+// missing. They are complete before the last store makes them visible (R8, races.md E1).
+static void leaf_install(struct txn *txn, struct vmt_node *node, uint64_t addr, uint64_t leaf)
+{
+	unsigned top_slot = fmt_index(addr, node->level), slot = top_slot;
+	uint64_t first = 0;
+	struct vmt_node *at = node;
+
+	while (at->level > 0) {
+		uint64_t pa;
+		struct vmt_node *below = node_new_below(txn, at, slot, &pa);
+
+		if (at == node)
+			first = fmt_make_table(pa);
+		else
+			atomic_store_explicit(&at->table[slot], fmt_make_table(pa), memory_order_relaxed);
+		at = below;
+		slot = fmt_index(addr, at->level);
+		node_add_live(at, 1);
+	}
+	if (at != node)
+		atomic_store_explicit(&at->table[slot], leaf, memory_order_relaxed);
+	entry_publish(txn->tree, node, top_slot, at == node ? leaf : first);
+	node_add_live(node, 1);
+	if (fmt_holds_frame(leaf, 0))
+		count_resident(txn->tree, entry_frame(leaf), 1);
+}
+
+#endif

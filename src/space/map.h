@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: MIT
+// Map, unmap, protect: what changes attributes.
+#ifndef VMT_SPACE_MAP_H
+#define VMT_SPACE_MAP_H
+
+// ---- Giving a range another id -----------------------------------------------------------------------------------
+
+struct assign {
+	uint32_t id;
+	bool keep_pages;	// only the ids change
+	uint32_t expect;	// with `claim`: what must be there
+	bool claim;
+};
+
+static void assign_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
+{
+	const struct assign *assign = arg;
+	int64_t before = ids_mapped(node, first, last);
+
+	if (!assign->keep_pages)
+		leaf_zap(txn, node, first, last, ZAP_ALL);
+	ids_set(txn, node, first, last, assign->id);
+	count(txn->tree, mapped, ids_mapped(node, first, last) - before);
+	if (!assign->id)
+		ids_gap_changed(node);
+}
+
+static bool assign_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
+{
+	const struct assign *assign = arg;
+
+	(void)txn;
+	return slot_id(node, slot) != assign->id || (entry_load(node, slot) && !assign->keep_pages);
+}
+
+static bool id_is(struct txn *txn, uint32_t id, uint64_t start, uint64_t last, void *arg)
+{
+	(void)txn, (void)start, (void)last;
+	return id == *(const uint32_t *)arg;
+}
+
+static enum vmt_status assign_inspect(struct txn *txn, void *arg)
+{
+	struct assign *assign = arg;
+
+	if (!assign->claim)
+		return VMT_OK;
+	return window_ids(txn, id_is, &assign->expect) ? VMT_OK : VMT_ERR_EXISTS;
+}
+
+static const struct range_op assign_op = {
+	.slots = assign_slots,
+	.splits = assign_splits,
+	.inspect = assign_inspect,
+	.ids = true,
+};
+
+// Claims [start, start + length) in one step if all of it has the id `expect`. VMT_ERR_EXISTS if not. A range that is
+// free holds no tables but empty ones that CPUs keep; where even those are too many for one window they are folded.
+static enum vmt_status assign_claim(struct vmt_space *space, struct txn *txn, uint64_t start, uint64_t length,
+				    uint32_t expect, uint32_t id)
+{
+	struct assign assign = {.id = id, .keep_pages = expect != 0, .expect = expect, .claim = true};
+	uint64_t last = start + length - 1;
+
+	for (unsigned attempt = 0; attempt < 2; attempt++) {
+		enum vmt_status status = range_lock(txn, start, last, &assign_op, &assign);
+
+		if (status != VMT_OK)
+			return status;
+		if (txn->last == last) {
+			range_apply(txn, txn->node[0], start, last, &assign_op, &assign);
+			txn_commit(txn);
+			return VMT_OK;
+		}
+		txn_abort(txn);
+		if (attempt == 0)
+			fold_range(txn, space->tree.start, space->tree.end - 1);
+	}
+	return VMT_ERR_EXISTS;
+}
+
+// ---- Map ---------------------------------------------------------------------------------------------------------
+
+#define MAP_FLAGS                                                                                                      \
+	(VMT_MAP_FIXED | VMT_MAP_FIXED_NOREPLACE | VMT_MAP_SHARED | VMT_MAP_GROWS_DOWN | VMT_MAP_NO_RESERVE |          \
+	 VMT_MAP_POPULATE)
+#define FIND_ATTEMPTS 16
+
+static uint32_t map_attr(const struct vmt_map_request *request)
+{
+	vmt_prot max = request->prot_max ? request->prot_max : VMT_RWX;
+
+	return ATTR_MAPPED | request->prot | max << ATTR_MAX_SHIFT | request->tag << ATTR_TAG_SHIFT |
+	       (request->flags & VMT_MAP_SHARED ? ATTR_SHARED : 0) |
+	       (request->flags & VMT_MAP_GROWS_DOWN ? ATTR_GROWS_DOWN : 0) |
+	       (request->flags & VMT_MAP_NO_RESERVE ? ATTR_NO_RESERVE : 0);
+}
+
+static enum vmt_status map_check(const struct vmt_space *space, const struct vmt_map_request *request)
+{
+	vmt_prot max = request->prot_max ? request->prot_max : VMT_RWX;
+	bool fixed = request->flags & (VMT_MAP_FIXED | VMT_MAP_FIXED_NOREPLACE);
+	enum vmt_status status = range_check(space, fixed ? request->addr : space->tree.start, request->length);
+
+	if (!fixed && status == VMT_ERR_OUTSIDE)
+		return VMT_ERR_NO_SPACE; // longer than the space
+	if (status != VMT_OK)
+		return status;
+	if ((request->offset | request->search_start | request->search_end | (fixed ? 0 : request->addr)) &
+	    VMT_PAGE_MASK)
+		return VMT_ERR_UNALIGNED;
+	if (request->offset + request->length < request->offset)
+		return VMT_ERR_WRAPPED;
+	if (request->flags & ~MAP_FLAGS || request->prot & ~VMT_RWX || max & ~VMT_RWX || request->prot & ~max ||
+	    request->tag >= VMT_TAGS || request->search_start > request->search_end ||
+	    (!request->object && request->offset) ||
+	    (request->flags & VMT_MAP_GROWS_DOWN && (request->object || request->flags & VMT_MAP_SHARED)))
+		return VMT_ERR_ARGUMENT;
+	return VMT_OK;
+}
+
+struct map {
+	struct vmt_space *space;
+	const struct vmt_map_request *request;
+	struct vmt_object *object;
+	uint32_t attr;
+	struct txn *txn;
+};
+
+// The id for a mapping at `addr`, with a use for the caller if it is counted.
+static enum vmt_status map_id(const struct map *map, uint64_t addr, uint32_t *id)
+{
+	*id = map->attr;
+	if (!map->object)
+		return VMT_OK;
+	return backing_intern(map->space->tree.vmt, map->object, addr - map->request->offset, map->attr, id);
+}
+
+static void map_drop_id(struct txn *txn, uint32_t id)
+{
+	node_unuse_id(txn, id);
+}
+
+static enum vmt_status map_claim(const struct map *map, uint64_t addr)
+{
+	uint32_t id;
+	enum vmt_status status = map_id(map, addr, &id);
+
+	if (status != VMT_OK)
+		return status;
+	status = assign_claim(map->space, map->txn, addr, map->request->length, 0, id);
+	map_drop_id(map->txn, id);
+	return status;
+}
+
+static enum vmt_status map_replace(const struct map *map, uint64_t addr)
+{
+	struct assign assign = {0};
+	enum vmt_status status = map_id(map, addr, &assign.id);
+
+	if (status != VMT_OK)
+		return status;
+	tree_note_peaks(&map->space->tree);
+	status = range_run(map->txn, addr, addr + map->request->length - 1, &assign_op, &assign, NULL);
+	map_drop_id(map->txn, assign.id);
+	return status;
+}
+
+static enum vmt_status map_anywhere(const struct map *map, uint64_t *addr)
+{
+	const struct vmt_map_request *request = map->request;
+	struct vmt_tree *tree = &map->space->tree;
+	const struct vmt_space_config *config = &map->space->config;
+	uint64_t low = request->search_end ? request->search_start : config->search_start;
+	uint64_t high = request->search_end ? request->search_end : config->search_end;
+	enum vmt_status status;
+
+	low = low > tree->start ? low : tree->start;
+	high = high && high < tree->end ? high : tree->end;
+	if (request->addr >= tree->start && request->addr < tree->end && tree->end - request->addr >= request->length) {
+		status = map_claim(map, *addr = request->addr);
+		if (status != VMT_ERR_EXISTS)
+			return status;
+	}
+	if (high <= low || high - low < request->length)
+		return VMT_ERR_NO_SPACE;
+	for (unsigned n = 0; n < FIND_ATTEMPTS; n++) {
+		*addr = find_propose(tree, n, low, high, request->length);
+		if (!*addr && n < 2)
+			continue;
+		if (!*addr)
+			return VMT_ERR_NO_SPACE;
+		status = map_claim(map, *addr);
+		if (status == VMT_OK)
+			find_note_claimed(tree, *addr, *addr + request->length);
+		if (status != VMT_ERR_EXISTS)
+			return status;
+	}
+	return VMT_ERR_RETRY;
+}
+
+enum vmt_status vmt_map(struct vmt_space *space, const struct vmt_map_request *request, uint64_t *addr)
+{
+	struct map map = {.space = space, .request = request, .object = request->object, .attr = map_attr(request)};
+	struct vmt *vmt = space->tree.vmt;
+	enum vmt_status status = map_check(space, request);
+	uint64_t where = request->addr;
+	struct txn txn;
+
+	if (status != VMT_OK)
+		return status;
+	if (request->flags & VMT_MAP_SHARED && !map.object) {
+		status = vmt_object_create(vmt, request->length, NULL, NULL, &map.object);
+		if (status != VMT_OK)
+			return status;
+	}
+	txn_init(&txn, &space->tree);
+	map.txn = &txn;
+	if (request->flags & VMT_MAP_FIXED_NOREPLACE)
+		status = map_claim(&map, where);
+	else if (request->flags & VMT_MAP_FIXED)
+		status = map_replace(&map, where);
+	else
+		status = map_anywhere(&map, &where);
+	txn_finish(&txn);
+	if (map.object && !request->object)
+		vmt_object_unref(map.object);
+	if (status != VMT_OK)
+		return status;
+	*addr = where;
+	if (request->flags & VMT_MAP_POPULATE)
+		vmt_populate(space, where, request->length, NULL);
+	return VMT_OK;
+}
+
+// ---- Unmap -------------------------------------------------------------------------------------------------------
+
+enum vmt_status vmt_unmap(struct vmt_space *space, uint64_t addr, uint64_t length)
+{
+	enum vmt_status status = range_check(space, addr, length);
+	struct assign assign = {0};
+	struct txn txn;
+
+	if (status != VMT_OK)
+		return status;
+	tree_note_peaks(&space->tree);
+	txn_init(&txn, &space->tree);
+	status = range_run(&txn, addr, addr + length - 1, &assign_op, &assign, NULL);
+	txn_finish(&txn);
+	if (status == VMT_OK)
+		find_note_freed(&space->tree, addr, addr + length);
+	return status;
+}
+
+// ---- Protect -----------------------------------------------------------------------------------------------------
+
+#define PROTECT_IDS 8
+
+// Which id becomes which. For counted ones the operation holds a use of both.
+struct protect {
+	vmt_prot prot;
+	unsigned count;
+	uint32_t from[PROTECT_IDS], to[PROTECT_IDS];
+	// What inspect found in the window: the lowest address that must not be changed, and the lowest one whose id
+	// has no successor yet.
+	enum vmt_status refused;
+	uint64_t refused_at, missing_at;
+	uint32_t missing;
+};
+
+static bool protect_lookup(const struct protect *protect, uint32_t from, uint32_t *to)
+{
+	if (!(from & ID_COUNTED)) {
+		*to = (from & ~VMT_RWX) | protect->prot;
+		return true;
+	}
+	for (unsigned i = 0; i < protect->count; i++) {
+		if (protect->from[i] == from) {
+			*to = protect->to[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool protect_see(struct txn *txn, uint32_t id, uint64_t start, uint64_t last, void *arg)
+{
+	struct protect *protect = arg;
+	enum vmt_status status = VMT_OK;
+	uint32_t to;
+
+	(void)last;
+	if (!id_is_mapped(id))
+		status = VMT_ERR_UNMAPPED;
+	else if (protect->prot & ~attr_max(attr_of(txn->tree->vmt, id)))
+		status = VMT_ERR_ACCESS;
+	if (status != VMT_OK && start < protect->refused_at) {
+		protect->refused = status;
+		protect->refused_at = start;
+	} else if (status == VMT_OK && start < protect->missing_at && !protect_lookup(protect, id, &to)) {
+		protect->missing = id;
+		protect->missing_at = start;
+	}
+	return true;
+}
+
+// Ends the window before the first address that is refused or has to wait. Nodes come in the order of their locks, not
+// of addresses, so all of them are looked at.
+static enum vmt_status protect_inspect(struct txn *txn, void *arg)
+{
+	struct protect *protect = arg;
+	uint64_t limit;
+
+	protect->refused_at = protect->missing_at = UINT64_MAX;
+	window_ids(txn, protect_see, protect);
+	limit = protect->refused_at < protect->missing_at ? protect->refused_at : protect->missing_at;
+	if (limit == UINT64_MAX)
+		return VMT_OK;
+	if (limit > txn->start) {
+		txn->last = limit - 1;
+		return VMT_OK;
+	}
+	if (protect->refused_at == limit)
+		return protect->refused;
+	// The node that names it keeps it alive now, our own use from here to protect_forget.
+	id_use(txn->tree->vmt, protect->missing);
+	return VMT_ERR_RETRY;
+}
+
+static void protect_forget(struct txn *txn, struct protect *protect)
+{
+	while (protect->count) {
+		protect->count--;
+		node_unuse_id(txn, protect->from[protect->count]);
+		node_unuse_id(txn, protect->to[protect->count]);
+	}
+}
+
+static enum vmt_status protect_prepare(struct txn *txn, void *arg)
+{
+	struct protect *protect = arg;
+	struct vmt *vmt = txn->tree->vmt;
+	uint32_t from = protect->missing, to;
+	enum vmt_status status;
+
+	status = id_change(vmt, from, (attr_of(vmt, from) & ~VMT_RWX) | protect->prot, 0, &to);
+	if (status != VMT_OK) {
+		node_unuse_id(txn, from);
+		return status;
+	}
+	if (protect->count == PROTECT_IDS)
+		protect_forget(txn, protect);
+	protect->from[protect->count] = from;
+	protect->to[protect->count++] = to;
+	return VMT_OK;
+}
+
+// One entry gets the permissions of `attr`. Leaves that become writable do so only where no copy is due.
+static void protect_entry(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t e, uint32_t attr)
+{
+	bool present = fmt_is_present(e), write;
+	uint64_t addr = slot_base(node, slot), pa = entry_frame(e), next;
+	vmt_prot prot = attr_prot(attr);
+
+	write = prot & VMT_WRITE && ((attr & ATTR_SHARED) || frame_is_exclusive(txn->tree, pa));
+	if (write && !(attr & ATTR_SHARED) && !(present && fmt_prot(e) & VMT_WRITE)) {
+		struct vmt_data *data = data_of_frame(txn->tree->port, pa);
+
+		// The write fault looks at a lazily freed page more closely.
+		write = !data || !(atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_LAZY);
+	}
+	do {
+		if (!prot) {
+			next = present ? fmt_make_parked(pa, fmt_accessed(e), fmt_dirty(e)) : e;
+		} else if (present) {
+			next = fmt_with_prot(e, write ? prot : prot & ~(vmt_prot)VMT_WRITE);
+		} else {
+			next = leaf_make(txn->tree, pa, attr, write);
+			if (!(e & MARKER_DIRTY) && !write)
+				next = fmt_clean(next);
+		}
+		if (next == e)
+			return;
+		// Acquire-release as in entry_exchange; a loop, for the hardware may set bits meanwhile (races.md 19).
+	} while (!atomic_compare_exchange_weak_explicit(&node->table[slot], &e, next, memory_order_acq_rel,
+							memory_order_relaxed));
+	vmt_port_publish(txn->port, &node->table[slot], 1);
+	if (present && (!prot || fmt_prot(e) & ~fmt_prot(next)))
+		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
+}
+
+static void protect_run(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t to)
+{
+	uint32_t attr = attr_of(txn->tree->vmt, to);
+
+	if (node_live(node) > 0) {
+		for (unsigned slot = first; slot <= last; slot++) {
+			uint64_t e = entry_load(node, slot);
+
+			if (e && fmt_holds_frame(e, node->level))
+				protect_entry(txn, node, slot, e, attr);
+		}
+	}
+	ids_set(txn, node, first, last, to);
+}
+
+static void protect_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
+{
+	const struct protect *protect = arg;
+	bool tables = node->level > 0 && node_live(node) > 0;
+
+	while (first <= last) {
+		uint32_t from = slot_id(node, first), to;
+		unsigned end = first;
+
+		if (tables && fmt_is_table(entry_load(node, first), node->level)) {
+			first++;
+			continue;
+		}
+		if (!node->ids && !tables)
+			end = last;
+		while (end < last && slot_id(node, end + 1) == from &&
+		       !(tables && fmt_is_table(entry_load(node, end + 1), node->level)))
+			end++;
+		if (!protect_lookup(protect, from, &to))
+			vmt_port_fatal(txn->port, "vmtree: protect met an id that it had not inspected");
+		protect_run(txn, node, first, end, to);
+		first = end + 1;
+	}
+}
+
+static bool protect_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
+{
+	uint32_t to;
+
+	(void)txn;
+	return protect_lookup(arg, slot_id(node, slot), &to) && to != slot_id(node, slot);
+}
+
+static const struct range_op protect_op = {
+	.slots = protect_slots,
+	.splits = protect_splits,
+	.inspect = protect_inspect,
+	.prepare = protect_prepare,
+	.ids = true,
+};
+
+enum vmt_status vmt_protect(struct vmt_space *space, uint64_t addr, uint64_t length, vmt_prot prot)
+{
+	struct protect protect = {.prot = prot};
+	enum vmt_status status = range_check(space, addr, length);
+	struct txn txn;
+
+	if (status != VMT_OK)
+		return status;
+	if (prot & ~VMT_RWX)
+		return VMT_ERR_ARGUMENT;
+	txn_init(&txn, &space->tree);
+	status = range_run(&txn, addr, addr + length - 1, &protect_op, &protect, NULL);
+	protect_forget(&txn, &protect);
+	txn_finish(&txn);
+	return status;
+}
+
+#endif

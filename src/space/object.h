@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+// Memory objects: a radix tree of frames, grown by compare-and-swap.
+//
+//	root --> [512 words] --> ... --> [512 words] --> data frames
+//
+// A word is 0 or the physical address of what lies below. The tree has `height` levels of frames; a root that is too
+// low gets a new one on top. root and height are one word (a frame's address has its low bits free), so that a reader
+// sees both or neither.
+//
+// Pages are added at any time by anyone, and leave only in vmt_object_set_size, whose caller serialises itself, and at
+// the end. A reader takes a reference on a page only while its count is not zero and looks at the word again: a page
+// that was taken out in between is not given to anybody. Inner frames stay until the object ends, so no reader can
+// lose the path under its feet.
+#ifndef VMT_SPACE_OBJECT_H
+#define VMT_SPACE_OBJECT_H
+
+#define RADIX_BITS 9
+#define RADIX_TOP  6 // 2^54 pages are more than 64 bits of size need
+
+struct vmt_object {
+	struct vmt *vmt;
+	_Atomic uint64_t root;	// address | height; height 0: nothing yet
+	_Atomic uint64_t size;
+	_Atomic uint64_t pages;
+	_Atomic uint32_t refs;
+	const struct vmt_object_ops *ops;
+	void *owner;
+};
+
+static void vmt_object_ref(struct vmt_object *object)
+{
+	// Relaxed: the caller's own reference keeps it alive.
+	atomic_fetch_add_explicit(&object->refs, 1, memory_order_relaxed);
+}
+
+static _Atomic(uint64_t) *radix_words(struct vmt_object *object, uint64_t pa)
+{
+	return vmt_port_frame_ptr(object->vmt->port, pa);
+}
+
+static bool radix_covers(unsigned height, uint64_t index)
+{
+	return height >= RADIX_TOP || !(index >> (RADIX_BITS * height));
+}
+
+// A frame for the inside of the tree, freed by the caller if another CPU was faster.
+static uint64_t radix_frame(struct vmt_object *object)
+{
+	return vmt_port_frame_alloc(object->vmt->port, true);
+}
+
+// Puts roots on top until the tree covers `index`.
+static enum vmt_status radix_grow(struct vmt_object *object, uint64_t index)
+{
+	// Acquire pairs with the release below: the new root's words are seen.
+	uint64_t root = atomic_load_explicit(&object->root, memory_order_acquire);
+
+	while (!radix_covers(root & VMT_PAGE_MASK, index) || !root) {
+		uint64_t pa = radix_frame(object);
+
+		if (pa == VMT_NO_FRAME)
+			return VMT_ERR_NO_MEMORY;
+		if (root)
+			atomic_store_explicit(&radix_words(object, pa)[0], root & ~VMT_PAGE_MASK, memory_order_relaxed);
+		if (atomic_compare_exchange_strong_explicit(&object->root, &root, pa | ((root & VMT_PAGE_MASK) + 1),
+							    memory_order_release, memory_order_acquire))
+			root = pa | ((root & VMT_PAGE_MASK) + 1);
+		else
+			vmt_port_frame_free(object->vmt->port, pa);
+	}
+	return VMT_OK;
+}
+
+// The word of page `index`, or NULL: not there (without `create`) or out of memory.
+static _Atomic(uint64_t) *radix_word(struct vmt_object *object, uint64_t index, bool create)
+{
+	uint64_t root = atomic_load_explicit(&object->root, memory_order_acquire);
+	unsigned height = root & VMT_PAGE_MASK;
+	_Atomic(uint64_t) *words;
+
+	if (!root || !radix_covers(height, index))
+		return NULL;
+	words = radix_words(object, root & ~VMT_PAGE_MASK);
+	while (--height > 0) {
+		_Atomic(uint64_t) *word = &words[index >> (RADIX_BITS * height) & (VMT_TABLE_SLOTS - 1)];
+		// Acquire pairs with the release below.
+		uint64_t pa = atomic_load_explicit(word, memory_order_acquire);
+
+		if (!pa) {
+			uint64_t fresh;
+
+			if (!create || (fresh = radix_frame(object)) == VMT_NO_FRAME)
+				return NULL;
+			if (atomic_compare_exchange_strong_explicit(word, &pa, fresh, memory_order_release,
+								    memory_order_acquire))
+				pa = fresh;
+			else
+				vmt_port_frame_free(object->vmt->port, fresh);
+		}
+		words = radix_words(object, pa);
+	}
+	return &words[index & (VMT_TABLE_SLOTS - 1)];
+}
+
+// Takes a reference on a frame that was found somewhere without a lock; false if its count is zero.
+static bool frame_try_ref(struct vmt_data *data)
+{
+	uint32_t refs = atomic_load_explicit(&data->refs, memory_order_relaxed);
+
+	// Acquire pairs with the release in pool_take_page and in the entry that named the frame.
+	while (refs)
+		if (atomic_compare_exchange_weak_explicit(&data->refs, &refs, refs + 1, memory_order_acquire,
+							  memory_order_relaxed))
+			return true;
+	return false;
+}
+
+// The page in `word` with a reference, or VMT_NO_FRAME.
+static uint64_t radix_get(struct vmt_object *object, _Atomic(uint64_t) *word)
+{
+	for (;;) {
+		uint64_t pa = atomic_load_explicit(word, memory_order_acquire);
+
+		if (!pa)
+			return VMT_NO_FRAME;
+		if (!frame_try_ref(data_of_frame(object->vmt->port, pa)))
+			continue; // it is leaving: the word changes
+		if (atomic_load_explicit(word, memory_order_acquire) == pa)
+			return pa;
+		frame_unref(object->vmt->port, pa);
+	}
+}
+
+// A new page with two references, the object's and the caller's.
+static enum vmt_status object_make_page(struct vmt_object *object, uint64_t index, uint64_t *pa)
+{
+	void *port = object->vmt->port;
+	struct vmt_data *data;
+
+	*pa = vmt_port_frame_alloc(port, true);
+	if (*pa == VMT_NO_FRAME)
+		return VMT_ERR_NO_MEMORY;
+	if (object->ops && object->ops->fill &&
+	    object->ops->fill(object->owner, index, vmt_port_frame_ptr(port, *pa)) != VMT_OK) {
+		vmt_port_frame_free(port, *pa);
+		return VMT_ERR_BUS;
+	}
+	data = data_of_frame(port, *pa);
+	atomic_store_explicit(&data->flags, VMT_FRAME_OBJECT, memory_order_relaxed);
+	atomic_store_explicit(&data->pins, 0, memory_order_relaxed);
+	atomic_store_explicit(&data->refs, 2, memory_order_release);
+	return VMT_OK;
+}
+
+// As vmt_object_page. `*filled` is set if the owner filled a page for it.
+static enum vmt_status object_page(struct vmt_object *object, uint64_t index, bool create, uint64_t *pa, bool *filled)
+{
+	_Atomic(uint64_t) *word;
+	enum vmt_status status;
+	uint64_t old = 0;
+
+	if (create && (status = radix_grow(object, index)) != VMT_OK)
+		return status;
+	word = radix_word(object, index, create);
+	if (!word)
+		return create ? VMT_ERR_NO_MEMORY : VMT_ERR_NOT_PRESENT;
+	for (;;) {
+		*pa = radix_get(object, word);
+		if (*pa != VMT_NO_FRAME)
+			return VMT_OK;
+		if (!create)
+			return VMT_ERR_NOT_PRESENT;
+		status = object_make_page(object, index, pa);
+		if (status != VMT_OK)
+			return status;
+		*filled = object->ops && object->ops->fill;
+		old = 0;
+		// Release pairs with the acquire in radix_get: bytes and count come before the address.
+		if (atomic_compare_exchange_strong_explicit(word, &old, *pa, memory_order_release,
+							    memory_order_relaxed)) {
+			atomic_fetch_add_explicit(&object->pages, 1, memory_order_relaxed);
+			return VMT_OK;
+		}
+		frame_unref(object->vmt->port, *pa); // another CPU was faster (races.md 16)
+		frame_unref(object->vmt->port, *pa);
+	}
+}
+
+enum vmt_status vmt_object_page(struct vmt_object *object, uint64_t index, bool create, uint64_t *pa)
+{
+	bool filled;
+
+	return object_page(object, index, create, pa, &filled);
+}
+
+static void object_drop_page(struct vmt_object *object, _Atomic(uint64_t) *word)
+{
+	// Acquire-release: the page leaves the tree before its reference is dropped.
+	uint64_t pa = atomic_exchange_explicit(word, 0, memory_order_acq_rel);
+
+	if (!pa)
+		return;
+	atomic_fetch_sub_explicit(&object->pages, 1, memory_order_relaxed);
+	frame_unref(object->vmt->port, pa);
+}
+
+// Drops the pages from `from` on below `words`, whose first page is `base`. With `all` the inner frames go too.
+static void object_drop(struct vmt_object *object, _Atomic(uint64_t) *words, unsigned height, uint64_t base,
+			uint64_t from, bool all)
+{
+	uint64_t span = UINT64_C(1) << (RADIX_BITS * (height - 1));
+
+	for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++, base += span) {
+		uint64_t pa;
+
+		if (base + span <= from)
+			continue;
+		if (height == 1) {
+			object_drop_page(object, &words[i]);
+			continue;
+		}
+		pa = atomic_load_explicit(&words[i], memory_order_acquire);
+		if (!pa)
+			continue;
+		object_drop(object, radix_words(object, pa), height - 1, base, from, all);
+		if (all)
+			vmt_port_frame_free(object->vmt->port, pa);
+	}
+}
+
+static void object_drop_from(struct vmt_object *object, uint64_t from, bool all)
+{
+	uint64_t root = atomic_load_explicit(&object->root, memory_order_acquire);
+
+	if (!root)
+		return;
+	object_drop(object, radix_words(object, root & ~VMT_PAGE_MASK), root & VMT_PAGE_MASK, 0, from, all);
+	if (all)
+		vmt_port_frame_free(object->vmt->port, root & ~VMT_PAGE_MASK);
+}
+
+enum vmt_status vmt_object_create(struct vmt *vmt, uint64_t size, const struct vmt_object_ops *ops, void *owner,
+				  struct vmt_object **object)
+{
+	struct vmt_object *o = vmt_port_mem_alloc(vmt->port, sizeof(*o));
+
+	if (!o)
+		return VMT_ERR_NO_MEMORY;
+	o->vmt = vmt;
+	o->ops = ops;
+	o->owner = owner;
+	// Relaxed: nobody knows the object yet.
+	atomic_store_explicit(&o->root, 0, memory_order_relaxed);
+	atomic_store_explicit(&o->size, size, memory_order_relaxed);
+	atomic_store_explicit(&o->pages, 0, memory_order_relaxed);
+	atomic_store_explicit(&o->refs, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&vmt->objects, 1, memory_order_relaxed);
+	*object = o;
+	return VMT_OK;
+}
+
+void vmt_object_get(struct vmt_object *object)
+{
+	vmt_object_ref(object);
+}
+
+static void vmt_object_unref(struct vmt_object *object)
+{
+	struct vmt *vmt = object->vmt;
+
+	// Release: our use comes before the end; acquire: the end comes after everybody's use.
+	if (atomic_fetch_sub_explicit(&object->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	object_drop_from(object, 0, true);
+	if (object->ops && object->ops->gone)
+		object->ops->gone(object->owner);
+	vmt_port_mem_free(vmt->port, object, sizeof(*object));
+	atomic_fetch_sub_explicit(&vmt->objects, 1, memory_order_release);
+}
+
+void vmt_object_put(struct vmt_object *object)
+{
+	vmt_object_unref(object);
+}
+
+void *vmt_object_owner(const struct vmt_object *object)
+{
+	return object->owner;
+}
+
+uint64_t vmt_object_size(const struct vmt_object *object)
+{
+	// Acquire pairs with the release in vmt_object_set_size.
+	return atomic_load_explicit(&object->size, memory_order_acquire);
+}
+
+uint64_t vmt_object_pages(const struct vmt_object *object)
+{
+	return atomic_load_explicit(&object->pages, memory_order_relaxed);
+}
+
+void vmt_object_set_size(struct vmt_object *object, uint64_t size)
+{
+	uint64_t old = vmt_object_size(object), pa;
+
+	// Release pairs with vmt_object_size: faults that see the new size do not add pages beyond it.
+	atomic_store_explicit(&object->size, size, memory_order_release);
+	if (size >= old)
+		return;
+	object_drop_from(object, (size + VMT_PAGE_MASK) >> VMT_PAGE_SHIFT, false);
+	if (size & VMT_PAGE_MASK && vmt_object_page(object, size >> VMT_PAGE_SHIFT, false, &pa) == VMT_OK) {
+		uint64_t offset = size & VMT_PAGE_MASK;
+
+		memset((char *)vmt_port_frame_ptr(object->vmt->port, pa) + offset, 0, VMT_PAGE_SIZE - offset);
+		frame_unref(object->vmt->port, pa);
+	}
+}
+
+#endif

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// References on the page behind an address.
+#ifndef VMT_SPACE_PAGE_H
+#define VMT_SPACE_PAGE_H
+
+// What a lock-free reader saw on its way down.
+struct path {
+	struct vmt_node *node[FMT_TOP + 1];
+	uint64_t entry[FMT_TOP + 1];
+	unsigned level; // of the last entry
+};
+
+static void path_read(struct vmt_tree *tree, uint64_t addr, struct path *path)
+{
+	struct vmt_node *node = tree->root;
+
+	for (unsigned level = FMT_TOP;; level--) {
+		path->node[level] = node;
+		path->entry[level] = entry_load_acquire(node, fmt_index(addr, level));
+		path->level = level;
+		if (!fmt_is_table(path->entry[level], level))
+			return;
+		node = node_of_table(tree->port, fmt_pa(path->entry[level]));
+	}
+}
+
+// Does everything read so? The leaf alone would not do: a table that was unlinked as a whole keeps its entries
+// (races.md 22).
+static bool path_holds(const struct path *path, uint64_t addr, vmt_prot access)
+{
+	for (unsigned level = path->level; level <= FMT_TOP; level++) {
+		uint64_t e = entry_load_acquire(path->node[level], fmt_index(addr, level));
+
+		if (level > path->level ? !fmt_same_table(e, path->entry[level]) :
+					  !fmt_is_leaf(e, level) || fmt_pa(e) != fmt_pa(path->entry[level]) ||
+						  !(fmt_prot(e) & access))
+			return false;
+	}
+	return true;
+}
+
+// Lock-free: a reference from a count that is not zero, then the whole path again. Acquire in frame_try_ref orders the
+// second reading behind the count: if the entry was cleared before the page's last reference went, we see that it was.
+static bool page_get_fast(struct vmt_tree *tree, uint64_t addr, vmt_prot access, uint64_t *pa)
+{
+	struct vmt_data *data = NULL;
+	struct path path;
+	bool got = false;
+
+	vmt_port_read_enter(tree->port);
+	path_read(tree, addr, &path);
+	*pa = fmt_pa(path.entry[path.level]);
+	if (fmt_is_leaf(path.entry[path.level], path.level) && fmt_prot(path.entry[path.level]) & access) {
+		data = data_of_frame(tree->port, *pa);
+		got = !data || frame_try_ref(data);
+	}
+	if (got && !path_holds(&path, addr, access)) {
+		if (data)
+			frame_unref(tree->port, *pa);
+		got = false;
+	}
+	vmt_port_read_exit(tree->port);
+	return got;
+}
+
+static enum vmt_status page_take(struct vmt_space *space, uint64_t addr, vmt_prot access, bool pin, uint64_t *pa)
+{
+	enum vmt_status status;
+	struct fault fault;
+
+	fault_init(&fault, space, addr, access);
+	fault.take = pin ? TAKE_PIN : TAKE_REF;
+	fault.unshare = pin;
+	status = fault_run(&fault);
+	*pa = fault.got;
+	fault_finish(&fault);
+	return status;
+}
+
+static enum vmt_status page_check(const struct vmt_space *space, uint64_t addr, vmt_prot access)
+{
+	if (addr_check(space, addr) != VMT_OK)
+		return VMT_ERR_UNMAPPED;
+	return access == VMT_READ || access == VMT_WRITE || access == VMT_EXEC ? VMT_OK : VMT_ERR_ARGUMENT;
+}
+
+enum vmt_status vmt_page_get(struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa)
+{
+	enum vmt_status status = page_check(space, addr, access);
+
+	if (status != VMT_OK || page_get_fast(&space->tree, addr, access, pa))
+		return status;
+	return page_take(space, addr, access, false, pa);
+}
+
+void vmt_page_put(struct vmt *vmt, uint64_t pa)
+{
+	frame_unref(vmt->port, pa);
+}
+
+enum vmt_status vmt_page_pin(struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa)
+{
+	enum vmt_status status = page_check(space, addr, access);
+
+	return status == VMT_OK ? page_take(space, addr, access, true, pa) : status;
+}
+
+void vmt_page_unpin(struct vmt *vmt, uint64_t pa)
+{
+	struct vmt_data *data = data_of_frame(vmt->port, pa);
+
+	// Release: the device's writes come before the page may be moved or shared again.
+	if (data)
+		atomic_fetch_sub_explicit(&data->pins, 1, memory_order_release);
+	frame_unref(vmt->port, pa);
+}
+
+#endif

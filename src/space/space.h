@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// A space, and the checks that every request passes first.
+#ifndef VMT_SPACE_SPACE_H
+#define VMT_SPACE_SPACE_H
+
+struct vmt_space {
+	struct vmt_tree tree;
+	struct vmt_space_config config;
+};
+
+static enum vmt_status range_check(const struct vmt_space *space, uint64_t addr, uint64_t length)
+{
+	if ((addr | length) & VMT_PAGE_MASK)
+		return VMT_ERR_UNALIGNED;
+	if (!length)
+		return VMT_ERR_EMPTY;
+	if (addr + length < addr)
+		return VMT_ERR_WRAPPED;
+	if (addr < space->tree.start || addr + length > space->tree.end)
+		return VMT_ERR_OUTSIDE;
+	return VMT_OK;
+}
+
+static enum vmt_status addr_check(const struct vmt_space *space, uint64_t addr)
+{
+	return addr < space->tree.start || addr >= space->tree.end ? VMT_ERR_OUTSIDE : VMT_OK;
+}
+
+// Calls `see` for every run of slots of the locked window that hold no table, with the slots' common id, clamped to the
+// window in addresses. False from `see` ends it.
+static bool window_ids(struct txn *txn, bool (*see)(struct txn *txn, uint32_t id, uint64_t start, uint64_t last,
+						   void *arg), void *arg)
+{
+	for (unsigned n = 0; n < txn->held; n++) {
+		struct vmt_node *node = txn->node[n];
+		bool tables = node->level > 0 && node_live(node) > 0;
+		uint64_t start = txn->start, last = txn->last;
+		unsigned slot, end;
+
+		range_clamp(node, &start, &last);
+		if (start > last)
+			continue;
+		end = fmt_index(last, node->level);
+		for (slot = fmt_index(start, node->level); slot <= end;) {
+			uint32_t id = slot_id(node, slot);
+			uint64_t from = slot_base(node, slot), to;
+
+			if (tables && fmt_is_table(entry_load(node, slot), node->level)) {
+				slot++;
+				continue;
+			}
+			if (!node->ids && !tables)
+				slot = end;
+			else
+				while (slot < end && slot_id(node, slot + 1) == id &&
+				       !(tables && fmt_is_table(entry_load(node, slot + 1), node->level)))
+					slot++;
+			to = slot_base(node, slot) + fmt_span(node->level) - 1;
+			slot++;
+			if (!see(txn, id, from > start ? from : start, to < last ? to : last, arg))
+				return false;
+		}
+	}
+	return true;
+}
+
+// Peaks are looked at before anything becomes less: there they are.
+static void tree_note_peaks(struct vmt_tree *tree)
+{
+	raise_peak(&tree->resident_peak, counted(tree, resident));
+	raise_peak(&tree->tables_peak, counted(tree, tables_allocated) - counted(tree, tables_freed));
+	raise_peak(&tree->array_peak, counted(tree, array_bytes));
+}
+
+#endif

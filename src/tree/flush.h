@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+// Who has to be told of a change: the CPUs that use the space now, by vmt_port_flush, and those that used it before and
+// may have kept translations under its identifier, by the generation.
+//
+// vmt_activate sets the CPU's bit and then reads the generation; a flush raises the generation and then reads the bits.
+// Both do so in sequentially consistent order, so at least one sees the other: either the flush interrupts the CPU, or
+// the CPU finds a generation that it does not know and drops what it kept (races.md 5 and 15).
+//
+// Generations never repeat, not even between spaces: each space takes them from blocks that the machine's counter hands
+// out.
+#ifndef VMT_TREE_FLUSH_H
+#define VMT_TREE_FLUSH_H
+
+#define GENERATION_BLOCK (UINT64_C(1) << 20)
+
+static uint64_t generation_block(struct vmt *vmt)
+{
+	// Relaxed: only its being unique matters.
+	return atomic_fetch_add_explicit(&vmt->generation, GENERATION_BLOCK, memory_order_relaxed);
+}
+
+static uint64_t generation_next(struct vmt_tree *tree)
+{
+	uint64_t old = atomic_load_explicit(&tree->generation, memory_order_relaxed);
+	uint64_t next;
+
+	do {
+		next = old + 1;
+		if (next % GENERATION_BLOCK == 0)
+			next = generation_block(tree->vmt);
+		// Sequentially consistent: before the load of the CPU bits in flush_run; pairs with vmt_activate.
+	} while (!atomic_compare_exchange_weak_explicit(&tree->generation, &old, next, memory_order_seq_cst,
+							memory_order_relaxed));
+	return next;
+}
+
+// Flushes what `flush` has collected and empties it. Node locks are held. Every change that it is about was written
+// before; the sequentially consistent exchange in generation_next orders those writes before the reads of the bits.
+static void flush_run(struct vmt_tree *tree, struct vmt_flush *flush)
+{
+	uint64_t any = 0;
+
+	flush->generation = generation_next(tree);
+	for (unsigned i = 0; i < VMT_MAX_CPUS / 64; i++)
+		any |= flush->cpus[i] = atomic_load_explicit(&tree->cpus[i], memory_order_seq_cst);
+	if (any) {
+		flush->space = tree->space;
+		flush->space_owner = tree->owner;
+		vmt_port_flush(tree->port, flush);
+		count(tree, flushes, 1);
+		count(tree, flushes_all, flush->all);
+		count(tree, flush_ranges, flush->count);
+		for (unsigned i = 0; i < flush->count; i++)
+			count(tree, flush_pages,
+			      (int64_t)((flush->ranges[i].end - flush->ranges[i].start) >> VMT_PAGE_SHIFT));
+	} else {
+		count(tree, flushes_skipped, 1);
+	}
+	flush->all = flush->tables = false;
+	flush->count = 0;
+}
+
+// Adds [start, end) to a request; neighbours join. When the list is full the request grows to the whole space: more is
+// flushed than was changed, never less (races.md 11 and 18).
+static void flush_add(struct vmt_flush *flush, uint64_t start, uint64_t end)
+{
+	if (flush->all)
+		return;
+	if (flush->count) {
+		struct vmt_flush_range *last = &flush->ranges[flush->count - 1];
+
+		if (start <= last->end && end >= last->start) {
+			last->start = start < last->start ? start : last->start;
+			last->end = end > last->end ? end : last->end;
+			return;
+		}
+	}
+	if (flush->count == VMT_FLUSH_RANGES) {
+		flush->all = true;
+		flush->count = 0;
+		return;
+	}
+	flush->ranges[flush->count++] = (struct vmt_flush_range){start, end};
+}
+
+static bool flush_pending(const struct vmt_flush *flush)
+{
+	return flush->all || flush->count;
+}
+
+// A CPU's own stale translation of one page, after a fault that the entry does not explain.
+static void flush_own_page(struct vmt_tree *tree, uint64_t addr)
+{
+	unsigned cpu = vmt_port_cpu(tree->port);
+	struct vmt_flush flush = {
+		.space = tree->space,
+		.space_owner = tree->owner,
+		.generation = 0, // of no generation: others' flushes may still be on their way here
+		.count = 1,
+		.ranges[0] = {addr & ~VMT_PAGE_MASK, (addr & ~VMT_PAGE_MASK) + VMT_PAGE_SIZE},
+	};
+
+	flush.cpus[cpu / 64] = UINT64_C(1) << cpu % 64;
+	vmt_port_flush(tree->port, &flush);
+}
+
+#endif

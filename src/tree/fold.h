@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+// Folding: a table with no entries and one id goes back into its parent's slot, in the transaction that emptied it.
+//
+// "Empty" comes from the count, and is decided together with "detached", under the locks of the table and its parent
+// (races.md A1). Nodes inside of a window have their parent locked already. The window's topmost node tries its
+// parent's lock, for waiting upwards could deadlock; if that is taken, the parent's holder gets the FOLD mark.
+//
+// The lowest table that a transaction within one table has emptied is not folded at once but kept for this CPU, so that
+// a loop of map, touch, unmap does not free and allocate a table each round. A CPU keeps one for each space, and the
+// next one that it empties folds the one before.
+#ifndef VMT_TREE_FOLD_H
+#define VMT_TREE_FOLD_H
+
+static bool node_is_foldable(const struct vmt_node *node)
+{
+	// A node that this transaction has detached already has no parent any more. Relaxed: its lock is held.
+	return atomic_load_explicit(&node->state, memory_order_relaxed) == NODE_ATTACHED && node_is_empty(node) &&
+	       node->id != ID_CLAIM && node->parent;
+}
+
+// Unlinks `node` from `parent`; both are held exclusively.
+static bool fold_into(struct txn *txn, struct vmt_node *parent, struct vmt_node *node)
+{
+	unsigned slot = fmt_index(node->base, parent->level);
+	uint64_t e;
+
+	if (!ids_can_set(txn, parent, slot, slot, node->id)) {
+		txn_fold_later(txn, node->base, node_end(node) - 1);
+		return false;
+	}
+	e = entry_exchange(txn->tree, parent, slot, 0);
+	ids_set(txn, parent, slot, slot, node->id);
+	node_unuse_id(txn, node->id);
+	node_add_live(parent, -1);
+	// Relaxed: read under the node's lock.
+	atomic_store_explicit(&node->state, NODE_DETACHED, memory_order_relaxed);
+	batch_add_table(&txn->batch, node, fmt_pa(e));
+	return true;
+}
+
+static void fold_keep(struct txn *txn, struct vmt_node *node)
+{
+	struct vmt_cpu *cpu = this_cpu(txn->tree);
+	uint64_t before = cpu->kept;
+
+	if (before == node->base + 1)
+		return;
+	cpu->kept = node->base + 1;
+	if (before)
+		txn_fold_later(txn, before - 1, before - 1 + fmt_table_span(0) - 1);
+}
+
+// The window's top node became empty: upwards as long as parents can be locked and become empty in turn.
+static void fold_upwards(struct txn *txn, struct vmt_node *node)
+{
+	while (node_is_foldable(node)) {
+		struct vmt_node *parent = node->parent;
+
+		if (!lock_try_or_mark(parent))
+			return;
+		txn->parent[txn->parents++] = parent;
+		// A fork that has already copied the parent relies on its slots; see txn_lock.
+		if (atomic_load_explicit(&txn->tree->gate, memory_order_relaxed)) {
+			txn_fold_later(txn, node->base, node_end(node) - 1);
+			return;
+		}
+		if (!fold_into(txn, parent, node))
+			return;
+		node = parent;
+	}
+}
+
+static void fold_held(struct txn *txn)
+{
+	for (unsigned i = txn->held; i-- > 0;) {
+		struct vmt_node *node = txn->node[i];
+
+		if (!node_is_foldable(node))
+			continue;
+		if (i > 0)
+			fold_into(txn, node->parent, node);
+		else if (txn->keep && node->level == 0)
+			fold_keep(txn, node);
+		else
+			fold_upwards(txn, node);
+	}
+}
+
+// Folds, flushes, unlocks. Nothing that the window took out is reachable by any CPU once this has returned.
+static void txn_commit(struct txn *txn)
+{
+	if (txn->fold)
+		fold_held(txn);
+	batch_flush(&txn->batch);
+	while (txn->held)
+		txn_release(txn, txn->node[--txn->held]);
+	while (txn->parents)
+		txn_release(txn, txn->parent[--txn->parents]);
+	batch_retire_tables(&txn->batch);
+	vmt_port_preempt_on(txn->port);
+}
+
+// Folds every empty table in a range, kept ones too.
+static void fold_range(struct txn *txn, uint64_t start, uint64_t last)
+{
+	txn->keep = false;
+	for (;;) {
+		if (pool_fill(txn->tree, &txn->pool, 0, 1) != VMT_OK) {
+			atomic_store_explicit(&txn->tree->owed, true, memory_order_relaxed);
+			return;
+		}
+		txn_lock(txn, start, last);
+		txn_commit(txn);
+		if (txn->last >= last)
+			return;
+		start = txn->last + 1;
+	}
+}
+
+// Frees what the layer above left on txn->dead.
+static void ids_bury(struct txn *txn);
+
+// Nothing is held. Does what was left for later and gives unused memory back.
+static void txn_finish(struct txn *txn)
+{
+	while (txn->later) {
+		txn->later--;
+		fold_range(txn, txn->fold_later[txn->later].start, txn->fold_later[txn->later].last);
+	}
+	ids_bury(txn);
+	pool_drain(txn->tree, &txn->pool);
+}
+
+#endif

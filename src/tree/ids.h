@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// Attribute ids of a node's slots: one for all of them, or an array.
+//
+// To the tree an id is a number: 0 is "not mapped", ID_CLAIM is a range that an operation under way has claimed, and
+// one with ID_COUNTED set names something that counts, per node, who names it (space/attr.h). A node that names such an
+// id in any of its slots holds exactly one use of it.
+#ifndef VMT_TREE_IDS_H
+#define VMT_TREE_IDS_H
+
+#define ID_COUNTED (UINT32_C(1) << 31)
+#define ID_CLAIM   (UINT32_C(1) << 29)
+
+// The layer above counts uses. id_unuse may put the id on txn->dead; what that leads to happens when nothing is held.
+static void id_use(struct vmt *vmt, uint32_t id);
+static void id_unuse(struct txn *txn, uint32_t id);
+
+static void node_use_id(struct txn *txn, uint32_t id)
+{
+	if (id & ID_COUNTED)
+		id_use(txn->tree->vmt, id);
+}
+
+static void node_unuse_id(struct txn *txn, uint32_t id)
+{
+	if (id & ID_COUNTED)
+		id_unuse(txn, id);
+}
+
+static bool ids_contain(const uint32_t *ids, uint32_t id)
+{
+	for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++)
+		if (ids[i] == id)
+			return true;
+	return false;
+}
+
+static unsigned ids_breaks(const uint32_t *ids, unsigned first, unsigned last)
+{
+	unsigned n = 0;
+
+	for (unsigned i = first; i < last; i++)
+		n += ids[i] != ids[i + 1];
+	return n;
+}
+
+// Gives the node an array, out of the pool. The caller made sure that there is one.
+static void ids_expand(struct txn *txn, struct vmt_node *node)
+{
+	uint32_t *ids = txn->pool.array[--txn->pool.arrays];
+	uint64_t pair = (uint64_t)node->id << 32 | node->id;
+
+	for (unsigned i = 0; i < VMT_TABLE_SLOTS; i += 2)
+		__builtin_memcpy(&ids[i], &pair, sizeof(pair));
+	node->ids = ids;
+	node->breaks = 0;
+	count(txn->tree, array_bytes, (int64_t)ARRAY_BYTES);
+}
+
+// Back to one id. The array goes to the pool, or to the port when that is full.
+static void ids_collapse(struct txn *txn, struct vmt_node *node)
+{
+	uint32_t *ids = node->ids;
+
+	node->id = ids[0];
+	node->ids = NULL;
+	count(txn->tree, array_bytes, -(int64_t)ARRAY_BYTES);
+	if (txn->pool.arrays < POOL_MAX)
+		txn->pool.array[txn->pool.arrays++] = ids;
+	else
+		vmt_port_mem_free(txn->port, ids, ARRAY_BYTES);
+}
+
+// Writes one run of slots that have the same old id.
+static void ids_set_run(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+{
+	uint32_t old = node->ids[first];
+
+	for (unsigned i = first; i <= last; i++)
+		node->ids[i] = id;
+	if (old & ID_COUNTED && !ids_contain(node->ids, old))
+		id_unuse(txn, old);
+}
+
+static void ids_set_mixed(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+{
+	unsigned low = first ? first - 1 : 0, high = last < VMT_TABLE_SLOTS - 1 ? last + 1 : last;
+	unsigned before = ids_breaks(node->ids, low, high);
+
+	if (id & ID_COUNTED && !ids_contain(node->ids, id))
+		id_use(txn->tree->vmt, id);
+	for (unsigned i = first; i <= last;) {
+		unsigned end = i;
+
+		while (end < last && node->ids[end + 1] == node->ids[i])
+			end++;
+		if (node->ids[i] != id)
+			ids_set_run(txn, node, i, end, id);
+		i = end + 1;
+	}
+	node->breaks = (uint16_t)(node->breaks - before + ids_breaks(node->ids, low, high));
+	if (node->breaks == 0)
+		ids_collapse(txn, node);
+}
+
+// Is there an array to be had if setting these slots takes one?
+static bool ids_can_set(const struct txn *txn, const struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+{
+	return node->ids || node->id == id || (first == 0 && last == VMT_TABLE_SLOTS - 1) || txn->pool.arrays;
+}
+
+// Pages of address space that have attributes, among slots with no table below.
+static int64_t ids_mapped(const struct vmt_node *node, unsigned first, unsigned last)
+{
+	bool tables = node->level > 0 && node_live(node) > 0;
+	int64_t slots = 0;
+
+	for (unsigned i = first; i <= last; i++) {
+		uint32_t id = slot_id(node, i);
+
+		slots += id && id != ID_CLAIM && !(tables && fmt_is_table(entry_load(node, i), node->level));
+	}
+	return slots << (FMT_INDEX_BITS * node->level);
+}
+
+// Searches that were told "no room here" may be wrong from now on. Relaxed: a hint. The chain of parents stands still:
+// each of them has a table below, as long as `node` is held. Nothing is written that says so already.
+static void ids_gap_changed(struct vmt_node *node)
+{
+	for (; node; node = node->parent)
+		if (atomic_load_explicit(&node->gap, memory_order_relaxed) != GAP_UNKNOWN)
+			atomic_store_explicit(&node->gap, GAP_UNKNOWN, memory_order_relaxed);
+}
+
+// Sets the ids of slots [first, last]. The node's exclusive lock is held; an array is in the pool if one is needed.
+static void ids_set(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+{
+	if (!node->ids) {
+		if (node->id == id)
+			return;
+		if (first == 0 && last == VMT_TABLE_SLOTS - 1) {
+			uint32_t old = node->id;
+
+			node_use_id(txn, id);
+			node->id = id;
+			node_unuse_id(txn, old);
+			return;
+		}
+		ids_expand(txn, node);
+	}
+	ids_set_mixed(txn, node, first, last, id);
+}
+
+#endif

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// The lock of a node: one word, two modes.
+//
+//	31    30    29                       15           0
+//	+----+----+----+---------------------+-------------+
+//	|EXCL|FOLD|WAIT|                     | pins        |
+//	+----+----+----+---------------------+-------------+
+//
+// *exclusive*: one holder, who may change the node's entries, ids and counts.
+// *pin*: any number of holders; tables stay tables and leaves stay leaves in this node's slots, since only an exclusive
+// holder changes them. Entries further down change under their own locks.
+// FOLD: somebody emptied a table below and could not get this lock. Whoever gives the lock up takes the mark with it
+// and must look. It is set only while the word is held, so it cannot be missed.
+// WAIT: a writer waits; new pins stand back, so that readers cannot keep it out for ever.
+//
+// Order: parents before children, addresses ascending. Upwards only by trying. A waiter holds preemption off (or a
+// read-side section) and calls vmt_port_relax, which serves flush requests: the holder may be waiting for this CPU's
+// answer (races.md 23).
+#ifndef VMT_TREE_LOCK_H
+#define VMT_TREE_LOCK_H
+
+#define LOCK_EXCL (UINT32_C(1) << 31)
+#define LOCK_FOLD (UINT32_C(1) << 30)
+#define LOCK_WAIT (UINT32_C(1) << 29)
+#define LOCK_PINS UINT32_C(0xffff)
+
+static bool lock_try_exclusive(struct vmt_node *node)
+{
+	uint32_t word = atomic_load_explicit(&node->lock, memory_order_relaxed);
+
+	// Acquire pairs with the release in lock_release and lock_unpin.
+	return !(word & (LOCK_EXCL | LOCK_PINS)) &&
+	       atomic_compare_exchange_strong_explicit(&node->lock, &word, (word | LOCK_EXCL) & ~LOCK_WAIT,
+						       memory_order_acquire, memory_order_relaxed);
+}
+
+static void lock_exclusive(void *port, struct vmt_node *node)
+{
+	while (!lock_try_exclusive(node)) {
+		uint32_t word = atomic_load_explicit(&node->lock, memory_order_relaxed);
+
+		// Relaxed: the mark carries no data.
+		if (word & (LOCK_EXCL | LOCK_PINS) && !(word & LOCK_WAIT))
+			atomic_compare_exchange_strong_explicit(&node->lock, &word, word | LOCK_WAIT,
+								memory_order_relaxed, memory_order_relaxed);
+		vmt_port_relax(port, false);
+	}
+}
+
+// Gives the exclusive lock up. True: a fold below this node was left to us.
+static bool lock_release(struct vmt_node *node)
+{
+	// Release pairs with the acquire of the next holder; acquire orders the fold after the marker's work.
+	return atomic_fetch_and_explicit(&node->lock, ~(LOCK_EXCL | LOCK_FOLD), memory_order_acq_rel) & LOCK_FOLD;
+}
+
+static void lock_pin(void *port, struct vmt_node *node)
+{
+	for (;;) {
+		uint32_t word = atomic_load_explicit(&node->lock, memory_order_relaxed);
+
+		// Acquire pairs with the release in lock_release.
+		if (!(word & (LOCK_EXCL | LOCK_WAIT)) &&
+		    atomic_compare_exchange_weak_explicit(&node->lock, &word, word + 1, memory_order_acquire,
+							  memory_order_relaxed))
+			return;
+		vmt_port_relax(port, false);
+	}
+}
+
+// Drops a pin. True: it was the last one and a fold was left to us.
+static bool lock_unpin(struct vmt_node *node)
+{
+	uint32_t word = atomic_load_explicit(&node->lock, memory_order_relaxed);
+	uint32_t next;
+
+	do {
+		next = word - 1;
+		if (!(next & LOCK_PINS))
+			next &= ~LOCK_FOLD;
+		// Release pairs with the acquire in lock_try_exclusive: our reads come before the writer's writes.
+	} while (!atomic_compare_exchange_weak_explicit(&node->lock, &word, next, memory_order_acq_rel,
+							memory_order_relaxed));
+	return word & LOCK_FOLD && !(next & LOCK_PINS);
+}
+
+// Tries to lock a parent from below. False: its holder has the FOLD mark and will look.
+static bool lock_try_or_mark(struct vmt_node *node)
+{
+	for (;;) {
+		uint32_t word = atomic_load_explicit(&node->lock, memory_order_relaxed);
+
+		if (!(word & (LOCK_EXCL | LOCK_PINS))) {
+			if (lock_try_exclusive(node))
+				return true;
+			continue;
+		}
+		// Release pairs with the acquire in lock_release and lock_unpin: the child is seen as empty.
+		if (atomic_compare_exchange_weak_explicit(&node->lock, &word, word | LOCK_FOLD, memory_order_release,
+							  memory_order_relaxed))
+			return false;
+	}
+}
+
+#endif

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// Memory that a transaction may need: tables, attribute arrays, a page. Allocation happens before the locks (R9): a
+// transaction that finds under the locks that it needs more lets go, fills the pool and starts again.
+#ifndef VMT_TREE_POOL_H
+#define VMT_TREE_POOL_H
+
+#define POOL_MAX   (4 * (FMT_TOP + 1) + 4)
+#define ARRAY_BYTES (VMT_TABLE_SLOTS * sizeof(uint32_t))
+
+struct pool {
+	unsigned tables, arrays;
+	uint64_t table[POOL_MAX];	// zeroed frames
+	uint32_t *array[POOL_MAX];
+	uint64_t page;			// a frame for data, or VMT_NO_FRAME
+	bool page_zeroed;
+	bool reclaim;			// the owner may give memory back when there is none
+};
+
+static void pool_init(struct pool *pool)
+{
+	pool->tables = pool->arrays = 0;
+	pool->page = VMT_NO_FRAME;
+	pool->reclaim = true;
+}
+
+// Gives freed pages back so that an allocation can be tried again; above (space/reclaim.h). Nothing is held.
+static uint64_t tree_reclaim(struct vmt_tree *tree, uint64_t pages);
+
+static uint64_t pool_alloc_frame(struct vmt_tree *tree, const struct pool *pool, bool zero)
+{
+	uint64_t pa = vmt_port_frame_alloc(tree->port, zero);
+
+	if (pa == VMT_NO_FRAME && pool->reclaim && tree_reclaim(tree, 16))
+		pa = vmt_port_frame_alloc(tree->port, zero);
+	return pa;
+}
+
+// Makes sure of so many tables and arrays. Nothing is held. VMT_ERR_NO_MEMORY, VMT_ERR_LIMIT; what was there stays.
+static enum vmt_status pool_fill(struct vmt_tree *tree, struct pool *pool, unsigned tables, unsigned arrays)
+{
+	if (tables > POOL_MAX || arrays > POOL_MAX)
+		vmt_port_fatal(tree->port, "vmtree: a transaction asked for more memory than any should");
+	while (pool->tables < tables) {
+		uint64_t pa = pool_alloc_frame(tree, pool, true);
+
+		if (pa == VMT_NO_FRAME)
+			return VMT_ERR_NO_MEMORY;
+		pool->table[pool->tables++] = pa;
+	}
+	if (tree->array_limit && pool->arrays < arrays &&
+	    (uint64_t)counted(tree, array_bytes) + arrays * ARRAY_BYTES > tree->array_limit)
+		return VMT_ERR_LIMIT;
+	while (pool->arrays < arrays) {
+		uint32_t *array = vmt_port_mem_alloc(tree->port, ARRAY_BYTES);
+
+		if (!array)
+			return VMT_ERR_NO_MEMORY;
+		pool->array[pool->arrays++] = array;
+	}
+	return VMT_OK;
+}
+
+// Makes sure of a page; with `zero` a zeroed one.
+static enum vmt_status pool_fill_page(struct vmt_tree *tree, struct pool *pool, bool zero)
+{
+	if (pool->page != VMT_NO_FRAME && zero && !pool->page_zeroed) {
+		vmt_port_frame_free(tree->port, pool->page);
+		pool->page = VMT_NO_FRAME;
+	}
+	if (pool->page == VMT_NO_FRAME) {
+		pool->page = pool_alloc_frame(tree, pool, zero);
+		pool->page_zeroed = zero;
+	}
+	return pool->page == VMT_NO_FRAME ? VMT_ERR_NO_MEMORY : VMT_OK;
+}
+
+// Takes the page out of the pool as a data frame with one reference.
+static uint64_t pool_take_page(struct vmt_tree *tree, struct pool *pool, uint32_t flags)
+{
+	uint64_t pa = pool->page;
+	struct vmt_data *data = data_of_frame(tree->port, pa);
+
+	pool->page = VMT_NO_FRAME;
+	atomic_store_explicit(&data->flags, flags, memory_order_relaxed);
+	atomic_store_explicit(&data->pins, 0, memory_order_relaxed);
+	// Release pairs with the acquire of readers that find a non-zero count in a frame they reached late.
+	atomic_store_explicit(&data->refs, 1, memory_order_release);
+	return pa;
+}
+
+static void pool_drain(struct vmt_tree *tree, struct pool *pool)
+{
+	while (pool->tables)
+		vmt_port_frame_free(tree->port, pool->table[--pool->tables]);
+	while (pool->arrays)
+		vmt_port_mem_free(tree->port, pool->array[--pool->arrays], ARRAY_BYTES);
+	if (pool->page != VMT_NO_FRAME)
+		vmt_port_frame_free(tree->port, pool->page);
+	pool->page = VMT_NO_FRAME;
+}
+
+#endif

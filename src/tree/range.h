@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+// Operations over a range of addresses: the part that they share.
+//
+// An operation says what it does to a run of slots that the range covers whole and that hold no table (one call for a
+// run in one node, not one for an entry), and whether a slot that the range covers in part has to be split for it.
+// Splitting puts a table under the slot, with the slot's id and marker repeated; it changes nothing that can be seen.
+#ifndef VMT_TREE_RANGE_H
+#define VMT_TREE_RANGE_H
+
+struct range_op {
+	// Slots [first, last] of `node` lie in the range as a whole. Those that hold tables are visited by themselves:
+	// their entries must be left alone; ids may be set for all.
+	void (*slots)(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg);
+	// The slot has no table and the range covers a part of it: does that part change?
+	bool (*splits)(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg);
+	// Looks at the locked window before anything is changed; NULL: nothing to look at. May lower txn->last.
+	// Any status but VMT_OK ends the operation; VMT_ERR_RETRY: after `prepare`, lock again.
+	enum vmt_status (*inspect)(struct txn *txn, void *arg);
+	// With nothing held: provides what `inspect` missed.
+	enum vmt_status (*prepare)(struct txn *txn, void *arg);
+	bool ids;	// may change ids: arrays are needed
+};
+
+// Part of [start, last] that `node` covers.
+static void range_clamp(const struct vmt_node *node, uint64_t *start, uint64_t *last)
+{
+	uint64_t end = node_end(node) - 1;
+
+	*start = *start > node->base ? *start : node->base;
+	*last = *last < end ? *last : end;
+}
+
+static bool slot_is_partial(const struct vmt_node *node, unsigned slot, uint64_t start, uint64_t last)
+{
+	uint64_t base = slot_base(node, slot);
+
+	return start > base || last < base + fmt_span(node->level) - 1;
+}
+
+// Tables that it takes to bring the edges of [start, last], which lie in one slot of `level`, to the slots of levels
+// below.
+static unsigned range_split_cost(unsigned level, uint64_t start, uint64_t last)
+{
+	uint64_t span = fmt_span(level - 1);
+	bool low = start % span, high = (last + 1) % span;
+	unsigned cost = 1;
+
+	if (level == 1)
+		return 1;
+	if (start / span == last / span)
+		return cost + (low || high ? range_split_cost(level - 1, start, last) : 0);
+	if (low)
+		cost += range_split_cost(level - 1, start, start | (span - 1));
+	if (high)
+		cost += range_split_cost(level - 1, last & ~(span - 1), last);
+	return cost;
+}
+
+static unsigned range_edge_cost(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t start, uint64_t last,
+				const struct range_op *op, void *arg)
+{
+	uint64_t base = slot_base(node, slot), end = base + fmt_span(node->level) - 1;
+
+	if (!slot_is_partial(node, slot, start, last) || fmt_is_table(entry_load(node, slot), node->level) ||
+	    !op->splits(txn, node, slot, arg))
+		return 0;
+	return range_split_cost(node->level, start > base ? start : base, last < end ? last : end);
+}
+
+// What the locked window needs from the pool.
+static void range_need(struct txn *txn, const struct range_op *op, void *arg, unsigned *tables, unsigned *arrays)
+{
+	*tables = *arrays = 0;
+	for (unsigned i = 0; i < txn->held; i++) {
+		struct vmt_node *node = txn->node[i];
+		uint64_t start = txn->start, last = txn->last;
+		unsigned first, end;
+
+		range_clamp(node, &start, &last);
+		if (start > last) // the window was cut after this node was locked
+			continue;
+		if (start == node->base && last == node_end(node) - 1)
+			continue;
+		first = fmt_index(start, node->level);
+		end = fmt_index(last, node->level);
+		*arrays += op->ids && !node->ids;
+		*tables += range_edge_cost(txn, node, first, start, last, op, arg);
+		if (end != first)
+			*tables += range_edge_cost(txn, node, end, start, last, op, arg);
+	}
+	if (op->ids)
+		*arrays += *tables;
+}
+
+static void node_init(struct vmt_tree *tree, struct vmt_node *node, uint64_t pa, unsigned level, uint64_t base)
+{
+	node->level = (uint8_t)level;
+	node->id = 0;
+	node->ids = NULL;
+	node->breaks = 0;
+	node->table = vmt_port_frame_ptr(tree->port, pa);
+	node->tree = tree;
+	node->base = base;
+	node->parent = NULL;
+	// Relaxed: nobody can reach the node before its table is published.
+	atomic_store_explicit(&node->live, 0, memory_order_relaxed);
+	atomic_store_explicit(&node->gap, GAP_UNKNOWN, memory_order_relaxed);
+	atomic_store_explicit(&node->state, NODE_ATTACHED, memory_order_relaxed);
+	atomic_store_explicit(&node->lock, 0, memory_order_relaxed);
+	count(tree, tables_allocated, 1);
+}
+
+// A table out of the pool for `slot` of `parent`, with the slot's id, not yet linked.
+static struct vmt_node *node_new_below(struct txn *txn, struct vmt_node *parent, unsigned slot, uint64_t *pa)
+{
+	struct vmt_node *node;
+
+	*pa = txn->pool.table[--txn->pool.tables];
+	node = node_of_table(txn->port, *pa);
+	node_init(txn->tree, node, *pa, parent->level - 1u, slot_base(parent, slot));
+	node->parent = parent;
+	node->id = slot_id(parent, slot);
+	node_use_id(txn, node->id);
+	return node;
+}
+
+// Puts a table under a slot that has none, and locks it before anybody can see it.
+static void range_split(struct txn *txn, struct vmt_node *parent, unsigned slot)
+{
+	uint64_t pa, marker = entry_load(parent, slot);
+	struct vmt_node *node = node_new_below(txn, parent, slot, &pa);
+
+	if (marker) {
+		for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++)
+			atomic_store_explicit(&node->table[i], marker, memory_order_relaxed);
+		node_add_live(node, VMT_TABLE_SLOTS);
+	} else {
+		node_add_live(parent, 1);
+	}
+	atomic_store_explicit(&node->lock, LOCK_EXCL, memory_order_relaxed);
+	txn->node[txn->held++] = node;
+	entry_publish(txn->tree, parent, slot, fmt_make_table(pa));
+}
+
+static void range_apply(struct txn *txn, struct vmt_node *node, uint64_t start, uint64_t last,
+			const struct range_op *op, void *arg)
+{
+	unsigned level = node->level, first = fmt_index(start, level), end = fmt_index(last, level);
+	bool low = slot_is_partial(node, first, start, last);
+	bool high = first != end && slot_is_partial(node, end, start, last);
+
+	if (low && !fmt_is_table(entry_load(node, first), level) && op->splits(txn, node, first, arg))
+		range_split(txn, node, first);
+	if (high && !fmt_is_table(entry_load(node, end), level) && op->splits(txn, node, end, arg))
+		range_split(txn, node, end);
+	if (first + low + high <= end)
+		op->slots(txn, node, first + low, end - high, arg);
+	if (level == 0 || node_live(node) == 0)
+		return;
+	for (unsigned slot = first; slot <= end; slot++) {
+		uint64_t e = entry_load(node, slot);
+		uint64_t base = slot_base(node, slot), slot_last = base + fmt_span(level) - 1;
+
+		if (fmt_is_table(e, level))
+			range_apply(txn, node_of_table(txn->port, fmt_pa(e)), start > base ? start : base,
+				    last < slot_last ? last : slot_last, op, arg);
+	}
+}
+
+// One window: locks it, makes sure of what it needs, leaves it locked for the operation. Not locked on an error.
+static enum vmt_status range_lock(struct txn *txn, uint64_t start, uint64_t last, const struct range_op *op, void *arg)
+{
+	for (;;) {
+		unsigned tables, arrays;
+		enum vmt_status status = VMT_OK;
+
+		txn_lock(txn, start, last);
+		if (op->inspect)
+			status = op->inspect(txn, arg);
+		if (status == VMT_OK) {
+			range_need(txn, op, arg, &tables, &arrays);
+			if (tables <= txn->pool.tables && arrays <= txn->pool.arrays)
+				return VMT_OK;
+			txn_abort(txn);
+			status = pool_fill(txn->tree, &txn->pool, tables, arrays);
+		} else {
+			txn_abort(txn);
+			if (status == VMT_ERR_RETRY)
+				status = op->prepare(txn, arg);
+		}
+		if (status != VMT_OK)
+			return status;
+	}
+}
+
+// The operation over [start, last], window by window. `*done` (may be NULL) is the first address not yet worked on.
+static enum vmt_status range_run(struct txn *txn, uint64_t start, uint64_t last, const struct range_op *op, void *arg,
+				 uint64_t *done)
+{
+	enum vmt_status status;
+
+	for (;;) {
+		uint64_t end;
+
+		status = range_lock(txn, start, last, op, arg);
+		if (status != VMT_OK)
+			break;
+		end = txn->last;
+		range_apply(txn, txn->node[0], start, end, op, arg);
+		txn_commit(txn);
+		start = end + 1;
+		if (end >= last)
+			break;
+	}
+	if (done)
+		*done = start;
+	return status;
+}
+
+#endif

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+// The tree of one space: what its nodes mean and who may touch what.
+//
+// A node is the descriptor of one table and lies in the metadata of the table's frame (vmtree/frame.h). Its fields:
+//
+//	lock		see lock.h
+//	level, tree, base, table, pa	constant while the node is attached
+//	state		NODE_ATTACHED or NODE_DETACHED; written under the node's own exclusive lock
+//	parent		constant while attached; NULL for the root
+//	live		entries that are not empty; written under the exclusive lock, read anywhere as a hint
+//	id, ids, breaks	attribute ids of the slots: under the exclusive lock, read under it or a pin. While a slot holds a
+//			table its own id means nothing: the table's node says more
+//	gap		hint for finding free ranges; any order of writes is right
+//
+// An entry of an attached table is written under its node's exclusive lock, by the hardware (accessed, dirty), and by
+// nobody else. It is read anywhere: under the lock, or inside a read-side section, where the table is kept from being
+// reused by the grace period.
+//
+// Invariants, which vmt_check walks:
+//  1. live == number of non-empty entries.
+//  2. A table entry at slot s of node P points to a node C with C.parent == P, C.level == P.level - 1 and
+//     C.base == P.base + s * span(P.level).
+//  3. A leaf, parked or present, lies at an address with attributes that allow what the entry allows; its frame's
+//     references cover all entries that hold it.
+//  4. ids != NULL only if breaks != 0 or some slot holds a table.
+//  5. A node other than the root with live == 0 and ids == NULL is folded, is kept by a CPU (vmt_cpu::kept), or its
+//     parent's word says LOCK_FOLD.
+#ifndef VMT_TREE_TREE_H
+#define VMT_TREE_TREE_H
+
+enum {
+	NODE_ATTACHED = 1,
+	NODE_DETACHED = 2,
+};
+
+#define GAP_UNKNOWN 0xffff
+
+// What one CPU counts for one space. Written by that CPU alone, with preemption off; summed by vmt_space_stats. Two
+// CPUs never write one line of these.
+struct vmt_cpu {
+	_Alignas(64) struct {
+		_Atomic int64_t resident, anon;	// entries that hold a frame; of those, frames of no object
+		_Atomic int64_t mapped;		// pages with attributes
+		_Atomic int64_t tables_allocated, tables_freed;
+		_Atomic int64_t array_bytes;
+		_Atomic int64_t faults_read_zero, faults_write_zero, faults_cow_copy, faults_cow_reuse;
+		_Atomic int64_t faults_object_private, faults_object_shared, faults_spurious, faults_refused;
+		_Atomic int64_t flushes, flushes_all, flush_ranges, flush_pages, flushes_skipped;
+		_Atomic int64_t transactions, retries;
+	} count;
+	// Known to this CPU alone.
+	uint64_t kept;		// base + 1 of an emptied lowest table that this CPU has left in place, 0: none
+	uint64_t cursor;	// where the last search of this CPU found a range; 0: none yet
+	uint64_t hole_start, hole_end; // what it unmapped last
+};
+
+struct vmt {
+	void *port;
+	unsigned cpus;
+	uint64_t zero_pa;
+	_Atomic uint64_t generation;
+	_Atomic uint32_t spaces, objects;
+	struct vmt_backings *backings;
+};
+
+struct vmt_tree {
+	struct vmt *vmt;
+	void *port;
+	struct vmt_space *space;
+	void *owner;
+	struct vmt_node *root;
+	uint64_t root_pa;
+	uint64_t start, end;
+	bool user;
+	// Set while a fork copies the tree: every transaction that would change something waits. Written by the forking
+	// CPU before it locks the first node and after it released the last; read under a node's lock, which orders it.
+	_Atomic bool gate;
+	// An empty table could not be folded for want of an array; vmt_reclaim sweeps and clears it. Relaxed.
+	_Atomic bool owed;
+	// Ends in 0 where the next value has to come from vmt::generation; see flush.h.
+	_Alignas(64) _Atomic uint64_t generation;
+	_Atomic uint64_t cpus[VMT_MAX_CPUS / 64];
+	_Alignas(64) struct vmt_cpu *cpu;
+	uint64_t array_limit;
+	_Atomic int64_t resident_peak, tables_peak, array_peak; // written on the way down only
+};
+
+// The one way to the counters of the calling CPU: preemption is off.
+static inline struct vmt_cpu *this_cpu(struct vmt_tree *tree)
+{
+	return &tree->cpu[vmt_port_cpu(tree->port)];
+}
+
+// Counts for the calling CPU. Relaxed, and no read-modify-write: nobody else writes the word.
+static inline void count_add(_Atomic int64_t *counter, int64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+#define count(tree, what, n) count_add(&this_cpu(tree)->count.what, (n))
+
+// Sums one counter over all CPUs. Not a snapshot.
+static inline int64_t count_sum(const struct vmt_tree *tree, size_t offset)
+{
+	int64_t sum = 0;
+
+	for (unsigned i = 0; i < tree->vmt->cpus; i++)
+		sum += atomic_load_explicit((_Atomic int64_t *)((char *)&tree->cpu[i] + offset), memory_order_relaxed);
+	return sum;
+}
+
+#define counted(tree, what) count_sum(tree, offsetof(struct vmt_cpu, count.what))
+
+static inline struct vmt_node *node_of_table(void *port, uint64_t pa)
+{
+	return &vmt_port_frame_meta(port, pa)->node;
+}
+
+static inline struct vmt_data *data_of_frame(void *port, uint64_t pa)
+{
+	struct vmt_frame *frame = vmt_port_frame_meta(port, pa);
+
+	return frame ? &frame->data : NULL;
+}
+
+static inline uint64_t node_end(const struct vmt_node *node)
+{
+	return node->base + fmt_table_span(node->level);
+}
+
+static inline uint64_t slot_base(const struct vmt_node *node, unsigned slot)
+{
+	return node->base + ((uint64_t)slot << fmt_shift(node->level));
+}
+
+static inline uint32_t slot_id(const struct vmt_node *node, unsigned slot)
+{
+	return node->ids ? node->ids[slot] : node->id;
+}
+
+// Under the node's exclusive lock nobody but the hardware writes an entry, and what it writes (accessed, dirty) decides
+// nothing that the reader of a relaxed load does.
+static inline uint64_t entry_load(const struct vmt_node *node, unsigned slot)
+{
+	return atomic_load_explicit(&node->table[slot], memory_order_relaxed);
+}
+
+// For readers without the lock. Acquire pairs with entry_publish: what the entry points to is seen initialised.
+static inline uint64_t entry_load_acquire(const struct vmt_node *node, unsigned slot)
+{
+	return atomic_load_explicit(&node->table[slot], memory_order_acquire);
+}
+
+// Stores an entry where there was none that hardware may write: empty, a marker. Release pairs with
+// entry_load_acquire and with hardware walkers (which are ordered by the address dependency): the frame's content and
+// the node come before the entry.
+static inline void entry_publish(struct vmt_tree *tree, struct vmt_node *node, unsigned slot, uint64_t e)
+{
+	atomic_store_explicit(&node->table[slot], e, memory_order_release);
+	vmt_port_publish(tree->port, &node->table[slot], 1);
+}
+
+// Replaces an entry that hardware may be writing and returns what it was: no accessed or dirty bit is lost
+// (races.md 19). Acquire-release: what was read through the old entry is ordered before what is done about it.
+static inline uint64_t entry_exchange(struct vmt_tree *tree, struct vmt_node *node, unsigned slot, uint64_t e)
+{
+	uint64_t old = atomic_exchange_explicit(&node->table[slot], e, memory_order_acq_rel);
+
+	vmt_port_publish(tree->port, &node->table[slot], 1);
+	return old;
+}
+
+static inline unsigned node_live(const struct vmt_node *node)
+{
+	return atomic_load_explicit(&node->live, memory_order_relaxed);
+}
+
+// Relaxed: written under the exclusive lock only; readers without it take it for a hint.
+static inline void node_add_live(struct vmt_node *node, int n)
+{
+	atomic_store_explicit(&node->live, (uint16_t)(node_live(node) + n), memory_order_relaxed);
+}
+
+static inline bool node_is_empty(const struct vmt_node *node)
+{
+	return node_live(node) == 0 && !node->ids;
+}
+
+// Raises a high-water mark. Relaxed: a statistic.
+static inline void raise_peak(_Atomic int64_t *peak, int64_t value)
+{
+	int64_t old = atomic_load_explicit(peak, memory_order_relaxed);
+
+	while (old < value && !atomic_compare_exchange_weak_explicit(peak, &old, value, memory_order_relaxed,
+								     memory_order_relaxed))
+		;
+}
+
+#endif

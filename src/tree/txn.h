@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+// Transactions: how everything that changes a tree locks it.
+//
+//  1. Descend without locks, in a read-side section, while one entry covers the range and points to a table.
+//  2. Lock that node. Detached, or no longer the node of this tree and address: start again. From here on the lock
+//     keeps it attached, for detaching needs its lock.
+//  3. The gate (fork): closed, let go, wait, start again.
+//  4. Lock the existing nodes below that overlap the range, parents first, addresses ascending. At most TXN_HELD: a
+//     larger range is cut to a window, and the caller comes back for the rest.
+//  5. The caller plans; short of memory, it aborts, fills the pool and starts again. Then it changes entries.
+//  6. txn_commit folds what became empty, flushes, unlocks. txn_finish, with nothing held, does what was left for
+//     later: folds whose parent was busy, objects whose last mapping went, unused memory.
+//
+// Preemption is off from txn_lock to txn_commit or txn_abort.
+#ifndef VMT_TREE_TXN_H
+#define VMT_TREE_TXN_H
+
+#define TXN_HELD  64
+#define TXN_SPLIT (2 * (FMT_TOP + 1))
+#define TXN_LATER 4
+
+struct txn {
+	struct vmt_tree *tree;
+	void *port;
+	uint64_t start, last;		// the window, inclusive
+	unsigned held;
+	struct vmt_node *node[TXN_HELD + TXN_SPLIT];
+	unsigned parents;		// locked upwards by folds
+	struct vmt_node *parent[FMT_TOP + 1];
+	bool keep;			// an emptied lowest table may be kept for this CPU's next use
+	bool fold;			// empty tables are folded at all
+	uint32_t dead;			// descriptors that lost their last use; space/attr.h
+	unsigned later;			// ranges to fold when nothing is held
+	struct { uint64_t start, last; } fold_later[TXN_LATER];
+	struct pool pool;
+	struct batch batch;
+};
+
+static void txn_init(struct txn *txn, struct vmt_tree *tree)
+{
+	txn->tree = tree;
+	txn->port = tree->port;
+	txn->held = txn->parents = txn->later = 0;
+	txn->keep = txn->fold = true;
+	txn->dead = 0;
+	pool_init(&txn->pool);
+	batch_init(&txn->batch, tree);
+}
+
+// The lowest node whose table covers [start, last], as it looks now. In a read-side section.
+static struct vmt_node *tree_descend(struct vmt_tree *tree, uint64_t start, uint64_t last)
+{
+	struct vmt_node *node = tree->root;
+
+	for (unsigned level = FMT_TOP; level > 0; level--) {
+		unsigned slot = fmt_index(start, level);
+		uint64_t e;
+
+		if (start >> fmt_shift(level) != last >> fmt_shift(level))
+			break;
+		e = entry_load_acquire(node, slot);
+		if (!fmt_is_table(e, level))
+			break;
+		node = node_of_table(tree->port, fmt_pa(e));
+	}
+	return node;
+}
+
+// Under the node's lock or a pin: is it (still) the node that covers `addr` in this tree? Relaxed: the lock orders it.
+// A frame that was reused as another table meanwhile cannot be here: the read-side section keeps it; but a table may
+// have been relinked (races.md 21), so tree and base are compared as well.
+static bool node_covers(const struct vmt_node *node, const struct vmt_tree *tree, uint64_t addr)
+{
+	return atomic_load_explicit(&node->state, memory_order_relaxed) == NODE_ATTACHED && node->tree == tree &&
+	       addr >= node->base && addr - node->base < fmt_table_span(node->level);
+}
+
+// Remembers a range to look for empty tables in, once nothing is held. When the list is full the last entry grows.
+static void txn_fold_later(struct txn *txn, uint64_t start, uint64_t last)
+{
+	if (txn->later == TXN_LATER) {
+		unsigned i = TXN_LATER - 1;
+
+		if (start < txn->fold_later[i].start)
+			txn->fold_later[i].start = start;
+		if (last > txn->fold_later[i].last)
+			txn->fold_later[i].last = last;
+		return;
+	}
+	txn->fold_later[txn->later].start = start;
+	txn->fold_later[txn->later++].last = last;
+}
+
+static void txn_release(struct txn *txn, struct vmt_node *node)
+{
+	bool attached = atomic_load_explicit(&node->state, memory_order_relaxed) == NODE_ATTACHED;
+	uint64_t base = node->base, last = node_end(node) - 1;
+
+	if (lock_release(node) && attached)
+		txn_fold_later(txn, base, last);
+}
+
+// Steps 1 and 2. Preemption is off.
+static struct vmt_node *txn_lock_top(struct txn *txn, uint64_t start, uint64_t last)
+{
+	for (;;) {
+		struct vmt_node *node;
+		bool right;
+
+		vmt_port_read_enter(txn->port);
+		node = tree_descend(txn->tree, start, last);
+		lock_exclusive(txn->port, node);
+		right = node_covers(node, txn->tree, start);
+		if (!right)
+			lock_release(node);
+		vmt_port_read_exit(txn->port);
+		if (right)
+			return node;
+		count(txn->tree, retries, 1);
+	}
+}
+
+// Step 4, below `node`, which is held. False: the window ends at txn->last, which was lowered.
+static bool txn_lock_below(struct txn *txn, struct vmt_node *node, uint64_t start, uint64_t last)
+{
+	unsigned end = fmt_index(last, node->level);
+
+	if (node->level == 0 || node_live(node) == 0)
+		return true;
+	for (unsigned slot = fmt_index(start, node->level); slot <= end; slot++) {
+		uint64_t base = slot_base(node, slot), e = entry_load(node, slot);
+		uint64_t slot_last = base + fmt_span(node->level) - 1;
+		struct vmt_node *child;
+
+		if (!fmt_is_table(e, node->level))
+			continue;
+		// One path down always fits: a window is never empty.
+		if (txn->held >= TXN_HELD - FMT_TOP && base > txn->start) {
+			txn->last = base - 1;
+			return false;
+		}
+		child = node_of_table(txn->port, fmt_pa(e));
+		lock_exclusive(txn->port, child);
+		txn->node[txn->held++] = child;
+		if (!txn_lock_below(txn, child, start > base ? start : base, last < slot_last ? last : slot_last))
+			return false;
+	}
+	return true;
+}
+
+static void txn_wait_gate(struct txn *txn)
+{
+	// Acquire pairs with the release that opens the gate in space/fork.h.
+	while (atomic_load_explicit(&txn->tree->gate, memory_order_acquire))
+		vmt_port_relax(txn->port, true);
+}
+
+// Steps 1 to 3.
+static void txn_lock_gated(struct txn *txn, uint64_t start, uint64_t last)
+{
+	for (;;) {
+		vmt_port_preempt_off(txn->port);
+		txn->node[0] = txn_lock_top(txn, start, last);
+		txn->held = 1;
+		// Relaxed: a fork that has already visited this node closed the gate before it locked it, and the
+		// node's lock orders that. One that has not will see what we do.
+		if (!atomic_load_explicit(&txn->tree->gate, memory_order_relaxed))
+			break;
+		txn->held = 0;
+		txn_release(txn, txn->node[0]);
+		vmt_port_preempt_on(txn->port);
+		txn_wait_gate(txn);
+	}
+	txn->start = start;
+	txn->last = last;
+	count(txn->tree, transactions, 1);
+}
+
+// Locks [start, last], or a window that begins at start and ends at txn->last.
+static void txn_lock(struct txn *txn, uint64_t start, uint64_t last)
+{
+	txn_lock_gated(txn, start, last);
+	txn_lock_below(txn, txn->node[0], start, last);
+}
+
+// Locks the nodes on the way to `addr` that are not held yet, and returns the lowest.
+static struct vmt_node *txn_lock_path(struct txn *txn, uint64_t addr)
+{
+	struct vmt_node *node = txn->node[0];
+
+	while (node->level > 0) {
+		uint64_t e = entry_load(node, fmt_index(addr, node->level));
+		unsigned i = 0;
+
+		if (!fmt_is_table(e, node->level))
+			break;
+		node = node_of_table(txn->port, fmt_pa(e));
+		while (i < txn->held && txn->node[i] != node)
+			i++;
+		if (i < txn->held)
+			continue;
+		lock_exclusive(txn->port, node);
+		txn->node[txn->held++] = node;
+	}
+	return node;
+}
+
+// Lets go of everything without having changed anything.
+static void txn_abort(struct txn *txn)
+{
+	while (txn->held)
+		txn_release(txn, txn->node[--txn->held]);
+	vmt_port_preempt_on(txn->port);
+}
+
+// The node furthest down: for a window of one page, the one that holds its entry.
+static struct vmt_node *txn_lowest(const struct txn *txn)
+{
+	return txn->node[txn->held - 1];
+}
+
+#endif
