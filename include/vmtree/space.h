@@ -152,6 +152,10 @@ struct vmt_area {
 // there is none. Walks under pins: concurrent changes may or may not be seen, what is returned existed piece by piece.
 enum vmt_status vmt_area_find(struct vmt_space *space, uint64_t addr, struct vmt_area *area);
 
+// The same, for callers that look at area->object while others may unmap it: it carries a reference, to be dropped with
+// vmt_object_put (where it is not NULL).
+enum vmt_status vmt_area_get(struct vmt_space *space, uint64_t addr, struct vmt_area *area);
+
 // ---- State -------------------------------------------------------------------------------------------------------
 
 struct vmt_fault_info {

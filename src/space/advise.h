@@ -191,6 +191,7 @@ static const struct range_op guard_op = {
 	.slots = guard_slots,
 	.splits = guard_splits,
 	.inspect = advise_inspect,
+	.above = true,
 };
 
 enum vmt_status vmt_guard_install(struct vmt_space *space, uint64_t addr, uint64_t length)

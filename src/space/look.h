@@ -49,7 +49,7 @@ static bool slot_is_table(const struct vmt_node *node, unsigned slot)
 	return fmt_is_table(entry_load(node, slot), node->level);
 }
 
-// The run of slots with one id that begins at `addr`, within one table. `*attr`, `*object`, `*base` describe it.
+// The run of slots with one id that begins at `addr`, within one table. `attr`, `object`, `base` describe it.
 struct id_run {
 	uint32_t id;
 	uint64_t start, end;
@@ -58,7 +58,8 @@ struct id_run {
 	uint64_t base;
 };
 
-static void look_ids(struct vmt_tree *tree, uint64_t addr, struct id_run *run)
+// With `keep` the caller gets a reference on the object: the pin keeps the id, and the id keeps the object.
+static void look_ids(struct vmt_tree *tree, uint64_t addr, struct id_run *run, bool keep)
 {
 	struct vmt_node *node = look_pin(tree, addr);
 	unsigned slot = fmt_index(addr, node->level), end = slot;
@@ -74,6 +75,8 @@ static void look_ids(struct vmt_tree *tree, uint64_t addr, struct id_run *run)
 	if (run->id & ID_COUNTED) {
 		run->object = backing_of(tree->vmt, run->id)->object;
 		run->base = backing_of(tree->vmt, run->id)->base;
+		if (keep)
+			vmt_object_ref(run->object);
 	}
 	look_unpin(tree, node);
 	if (run->start < tree->start)
@@ -118,7 +121,7 @@ static uint64_t look_start(struct vmt_tree *tree, const struct id_run *run)
 	return start > tree->start ? start : tree->start;
 }
 
-enum vmt_status vmt_area_find(struct vmt_space *space, uint64_t addr, struct vmt_area *area)
+static enum vmt_status look_area(struct vmt_space *space, uint64_t addr, struct vmt_area *area, bool keep)
 {
 	struct vmt_tree *tree = &space->tree;
 	struct id_run run, next;
@@ -128,13 +131,13 @@ enum vmt_status vmt_area_find(struct vmt_space *space, uint64_t addr, struct vmt
 	for (;; addr = run.end) {
 		if (addr >= tree->end)
 			return VMT_ERR_UNMAPPED;
-		look_ids(tree, addr, &run);
+		look_ids(tree, addr, &run, keep);
 		if (id_is_mapped(run.id))
 			break;
 	}
 	run.start = look_start(tree, &run);
 	while (run.end < tree->end) {
-		look_ids(tree, run.end, &next);
+		look_ids(tree, run.end, &next, false);
 		if (!id_is_mapped(next.id) || !runs_join(&run, &next))
 			break;
 		run.end = next.end;
@@ -152,6 +155,16 @@ enum vmt_status vmt_area_find(struct vmt_space *space, uint64_t addr, struct vmt
 		.offset = run.object ? run.start - run.base : 0,
 	};
 	return VMT_OK;
+}
+
+enum vmt_status vmt_area_find(struct vmt_space *space, uint64_t addr, struct vmt_area *area)
+{
+	return look_area(space, addr, area, false);
+}
+
+enum vmt_status vmt_area_get(struct vmt_space *space, uint64_t addr, struct vmt_area *area)
+{
+	return look_area(space, addr, area, true);
 }
 
 // ---- Runs of entries ---------------------------------------------------------------------------------------------

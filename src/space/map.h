@@ -178,7 +178,8 @@ static enum vmt_status map_anywhere(const struct map *map, uint64_t *addr)
 
 	low = low > tree->start ? low : tree->start;
 	high = high && high < tree->end ? high : tree->end;
-	if (request->addr >= tree->start && request->addr < tree->end && tree->end - request->addr >= request->length) {
+	if (request->addr && request->addr >= tree->start && request->addr < tree->end &&
+	    tree->end - request->addr >= request->length) {
 		status = map_claim(map, *addr = request->addr);
 		if (status != VMT_ERR_EXISTS)
 			return status;

@@ -144,7 +144,7 @@ static enum vmt_status move_pages(struct move *move, uint64_t length, uint64_t *
 		if (run.state == VMT_STATE_GUARD) {
 			status = move_guard(move, move->to + *done, piece);
 		} else if (run.state != VMT_STATE_NONE) {
-			piece = move_piece_length(from, move->to + *done, length - *done);
+			piece = move_piece_length(from, move->to + *done, piece); // a guard may follow
 			status = move_piece(move, from, move->to + *done, piece);
 		}
 		if (status == VMT_OK)
@@ -282,7 +282,7 @@ static enum vmt_status move_check(const struct vmt_space *space, uint64_t addr, 
 
 	if (status != VMT_OK)
 		return status;
-	if (new_length & VMT_PAGE_MASK)
+	if ((new_length | (flags & VMT_MOVE_FIXED ? new_addr : 0)) & VMT_PAGE_MASK)
 		return VMT_ERR_UNALIGNED;
 	if (!new_length)
 		return VMT_ERR_EMPTY;

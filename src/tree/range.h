@@ -19,6 +19,7 @@ struct range_op {
 	// With nothing held: provides what `inspect` missed.
 	enum vmt_status (*prepare)(struct txn *txn, void *arg);
 	bool ids;	// may change ids: arrays are needed
+	bool above;	// an entry may take the place of a table that the range covers whole: lock the one above it
 };
 
 // Part of [start, last] that `node` covers.
@@ -174,6 +175,7 @@ static enum vmt_status range_lock(struct txn *txn, uint64_t start, uint64_t last
 		unsigned tables, arrays;
 		enum vmt_status status = VMT_OK;
 
+		txn->above = op->above && !((start | (last + 1)) & (fmt_table_span(0) - 1));
 		txn_lock(txn, start, last);
 		if (op->inspect)
 			status = op->inspect(txn, arg);

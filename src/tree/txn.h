@@ -29,6 +29,7 @@ struct txn {
 	struct vmt_node *parent[FMT_TOP + 1];
 	bool keep;			// an emptied lowest table may be kept for this CPU's next use
 	bool fold;			// empty tables are folded at all
+	bool above;			// step 1 stops above a table that the range covers whole
 	uint32_t dead;			// descriptors that lost their last use; space/attr.h
 	unsigned later;			// ranges to fold when nothing is held
 	struct { uint64_t start, last; } fold_later[TXN_LATER];
@@ -42,6 +43,7 @@ static void txn_init(struct txn *txn, struct vmt_tree *tree)
 	txn->port = tree->port;
 	txn->held = txn->parents = txn->later = 0;
 	txn->keep = txn->fold = true;
+	txn->above = false;
 	txn->dead = 0;
 	pool_init(&txn->pool);
 	batch_init(&txn->batch, tree);
@@ -108,7 +110,7 @@ static struct vmt_node *txn_lock_top(struct txn *txn, uint64_t start, uint64_t l
 		bool right;
 
 		vmt_port_read_enter(txn->port);
-		node = tree_descend(txn->tree, start, last);
+		node = tree_descend(txn->tree, start, last + txn->above);
 		lock_exclusive(txn->port, node);
 		right = node_covers(node, txn->tree, start);
 		if (!right)

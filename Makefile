@@ -1,0 +1,35 @@
+# vmtree: everything is built by Meson and Ninja; this file only calls them.
+#
+#   make            build/vmtree, the library build/libvmtree*.a and the reference kernel
+#   make run        the demonstration: real Debian programs on the reference kernel
+#   make check      all tests; ends with one line "N passed, N failed"
+#   make check-fast the tests that take seconds
+#   make clean      removes the build folder
+#
+# run, check and check-fast install the Debian packages that are missing (as root), or name them and stop.
+
+BUILD ?= build
+
+.PHONY: all run check check-fast clean
+
+all:
+	@scripts/setup.sh build
+	@scripts/build.sh $(BUILD)
+
+run:
+	@scripts/setup.sh
+	@scripts/build.sh $(BUILD)
+	@scripts/demo.sh $(BUILD)
+
+check:
+	@scripts/setup.sh
+	@scripts/build.sh $(BUILD)
+	@scripts/check.sh $(BUILD) full
+
+check-fast:
+	@scripts/setup.sh
+	@scripts/build.sh $(BUILD)
+	@scripts/check.sh $(BUILD) fast
+
+clean:
+	rm -rf $(BUILD)

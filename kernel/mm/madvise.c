@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+/*
+ * madvise(2). Advice that this kernel does not take is EINVAL, as on a Linux that was built without
+ * it; nothing is accepted and forgotten, except where doing nothing is all that it promises.
+ */
+#include "mm_internal.h"
+#include "mmabi.h"
+#include <kernel/process.h>
+#include <kernel/syscall.h>
+#include <kernel/task.h>
+
+/*
+ * Advice that is true already: access hints (RAM has no read-ahead, and files are in RAM whole, so
+ * WILLNEED has nothing to fetch), DOFORK and KEEPONFORK (every mapping is inherited and kept), DONTDUMP
+ * and DODUMP (there are no core dumps). Only whether all of it is mapped is told.
+ */
+static int advise_nothing(struct mm *mm, uint64_t start, uint64_t end)
+{
+	struct vmt_area a;
+	int err = 0;
+
+	while (start < end) {
+		if (mm_try(vmt_area_find(mm->space, start, &a)) != VMT_OK)
+			return -ENOMEM;
+		if (a.start > start)
+			err = -ENOMEM;
+		start = a.end;
+	}
+	return err;
+}
+
+/* MADV_POPULATE_*: every page is touched, so that the access cannot fail for want of memory later. */
+static int advise_populate(struct mm *mm, uint64_t start, uint64_t end, vmt_prot access)
+{
+	for (; start < end; start += PAGE_SIZE) {
+		enum vmt_status s = mm_try(vmt_fault(mm->space, start, access, NULL));
+
+		if (process_fatal_pending())
+			return -EINTR;
+		switch (s) {
+		case VMT_OK:
+			break;
+		case VMT_ERR_ACCESS:
+			return -EINVAL;
+		case VMT_ERR_BUS:
+		case VMT_ERR_GUARD:
+			return -EFAULT;
+		default:
+			return mm_errno(s);
+		}
+	}
+	return 0;
+}
+
+/* What a function of the library that carries advice out looks like. */
+typedef enum vmt_status advice_fn(struct vmt_space *space, uint64_t addr, uint64_t length);
+
+static advice_fn *advice_function(int advice)
+{
+	switch (advice) {
+	case MADV_DONTNEED:
+	case MADV_DONTNEED_LOCKED:
+		return vmt_release;
+	case MADV_FREE:
+		return vmt_lazy_free;
+	case MADV_GUARD_INSTALL:
+		return vmt_guard_install;
+	case MADV_GUARD_REMOVE:
+		return vmt_guard_remove;
+	default:
+		return NULL;
+	}
+}
+
+static bool advice_known(int advice)
+{
+	switch (advice) {
+	case MADV_NORMAL:
+	case MADV_RANDOM:
+	case MADV_SEQUENTIAL:
+	case MADV_WILLNEED:
+	case MADV_DOFORK:
+	case MADV_KEEPONFORK:
+	case MADV_DONTDUMP:
+	case MADV_DODUMP:
+	case MADV_POPULATE_READ:
+	case MADV_POPULATE_WRITE:
+		return true;
+	default:
+		return advice_function(advice) != NULL;
+	}
+}
+
+long sys_madvise(long addr, long len, long advice_arg)
+{
+	struct mm *mm = current()->mm;
+	uint64_t start = (uint64_t)addr, length = ALIGN_UP((uint64_t)len, PAGE_SIZE);
+	uint64_t end = start + length, inside;
+	int advice = (int)advice_arg, err;
+	advice_fn *fn = advice_function(advice);
+
+	if (!advice_known(advice) || start % PAGE_SIZE)
+		return -EINVAL;
+	if ((len && !length) || end < start)
+		return -EINVAL;
+	if (length == 0)
+		return 0;
+	inside = MIN(end, USER_END);
+	if (start >= inside)
+		return -ENOMEM;
+	if (fn)
+		err = mm_errno(mm_try(fn(mm->space, start, inside - start)));
+	else if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE)
+		err = advise_populate(mm, start, inside,
+			advice == MADV_POPULATE_READ ? VMT_READ : VMT_WRITE);
+	else
+		err = advise_nothing(mm, start, inside);
+	return err ? err : end > inside ? -ENOMEM : 0;
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+/*
+ * mmap(2) and munmap(2).
+ */
+#include "mm_internal.h"
+#include "mmabi.h"
+#include <kernel/file.h>
+#include <kernel/syscall.h>
+#include <kernel/task.h>
+
+/* What a mapping is of. object carries a reference. */
+struct backing {
+	struct vmt_object *object;
+	uint64_t offset;
+	vmt_prot prot_max;
+	bool shared;
+};
+
+/* PROT_* and VMT_* are the same bits; what else programs pass (PROT_SEM) means nothing here. */
+_Static_assert(PROT_READ == VMT_READ && PROT_WRITE == VMT_WRITE && PROT_EXEC == VMT_EXEC,
+	"permissions are Linux's bits");
+
+static int check_type(uint32_t flags)
+{
+	switch (flags & MAP_TYPE) {
+	case MAP_SHARED:
+	case MAP_PRIVATE:
+		return 0;
+	case MAP_SHARED_VALIDATE:
+		if (flags & MAP_ANONYMOUS)
+			return -EINVAL;
+		return flags & ~(uint32_t)MAP_SHARED_KNOWN ? -EOPNOTSUPP : 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* Finds out what is to be mapped; file mappings check how the file was opened. */
+static int get_backing(int fd, uint32_t flags, vmt_prot prot, uint64_t offset, struct backing *b)
+{
+	struct file *f;
+	int err;
+
+	*b = (struct backing){
+		.offset = offset,
+		.prot_max = VMT_RWX,
+		.shared = (flags & MAP_TYPE) != MAP_PRIVATE,
+	};
+	if (flags & MAP_ANONYMOUS) {
+		b->offset = 0;
+		return b->shared && flags & MAP_GROWSDOWN ? -EINVAL : 0;
+	}
+	f = fd_get(fd);
+	if (!f)
+		return -EBADF;
+	err = flags & (MAP_GROWSDOWN | MAP_HUGETLB) ?
+		      -EINVAL :
+		      file_map_object(f, prot, b->shared, &b->prot_max, &b->object);
+	file_put(f);
+	if (!err && !b->object)
+		b->offset = 0; /* /dev/zero: anonymous memory */
+	return err;
+}
+
+/* An address that is asked for: where it may not be. 0, or the error. */
+static int check_fixed(uint64_t address, uint64_t length)
+{
+	if (address > USER_END - length)
+		return -ENOMEM;
+	if (address % PAGE_SIZE)
+		return -EINVAL;
+	return address < MM_LOWEST ? -EPERM : 0;
+}
+
+/*
+ * Finds a place and maps: below the stack's room (the space's own search range), and if all that is
+ * full anywhere.
+ */
+static enum vmt_status place(struct mm *mm, struct vmt_map_request *r, bool low, uint64_t *at)
+{
+	enum vmt_status s;
+
+	if (low) {
+		r->addr = 0;
+		r->search_start = MAP_32BIT_START;
+		r->search_end = MAP_32BIT_END;
+	}
+	s = mm_try(vmt_map(mm->space, r, at));
+	if (s == VMT_ERR_NO_SPACE && !low) {
+		r->search_start = MM_LOWEST;
+		r->search_end = USER_END;
+		s = mm_try(vmt_map(mm->space, r, at));
+	}
+	return s;
+}
+
+static long map(struct mm *mm, struct vmt_map_request *r, uint32_t flags)
+{
+	bool fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
+	bool shared = r->flags & VMT_MAP_SHARED, data = r->prot & VMT_WRITE && !shared;
+	bool promised = shared ? !r->object : data; /* memory that has to come from somewhere */
+	enum vmt_status s;
+	uint64_t at;
+	int err = fixed ? check_fixed(r->addr, r->length) : 0;
+
+	if (err)
+		return err;
+	if (!limit_allows(mm, r->length, data))
+		return -ENOMEM;
+	if (promised && !(flags & MAP_NORESERVE) && !commit_allows(r->length))
+		return -ENOMEM;
+	if (!fixed) {
+		r->addr = ALIGN_DOWN(r->addr, PAGE_SIZE);
+		if (r->addr && r->addr < MM_LOWEST)
+			r->addr = MM_LOWEST;
+		if (r->addr > USER_END - r->length)
+			r->addr = 0;
+		s = place(mm, r, flags & MAP_32BIT, &at);
+	} else {
+		if (flags & MAP_FIXED_NOREPLACE)
+			r->flags |= VMT_MAP_FIXED_NOREPLACE;
+		else
+			r->flags |= VMT_MAP_FIXED;
+		mm_note_size(mm, r->length);
+		s = mm_try(vmt_map(mm->space, r, &at));
+	}
+	return s == VMT_OK ? (long)at : mm_errno(s);
+}
+
+static uint32_t request_flags(struct mm *mm, uint32_t flags, bool shared)
+{
+	uint32_t f = shared ? VMT_MAP_SHARED : 0;
+	/* Relaxed: set by another thread's mlockall, which orders nothing else. */
+	bool lock = flags & MAP_LOCKED ||
+		    atomic_load_explicit(&mm->lock_future, memory_order_relaxed);
+
+	if (flags & MAP_GROWSDOWN)
+		f |= VMT_MAP_GROWS_DOWN;
+	if (flags & MAP_NORESERVE)
+		f |= VMT_MAP_NO_RESERVE;
+	/* Nothing is ever paged out, so that what is populated is locked. */
+	if (lock || (flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE)
+		f |= VMT_MAP_POPULATE;
+	return f;
+}
+
+long sys_mmap(long addr, long len, long prot, long flags, long fd, long offset)
+{
+	struct mm *mm = current()->mm;
+	uint64_t length = ALIGN_UP((uint64_t)len, PAGE_SIZE);
+	struct vmt_map_request r = {
+		.addr = (uint64_t)addr,
+		.length = length,
+		.prot = (vmt_prot)prot & VMT_RWX,
+	};
+	struct backing b;
+	int err;
+	long result;
+
+	if ((uint64_t)offset % PAGE_SIZE)
+		return -EINVAL;
+	if (flags & MAP_ANONYMOUS && flags & MAP_HUGETLB)
+		return -ENOMEM; /* as where no huge pages were set aside */
+	err = get_backing((int)fd, (uint32_t)flags, r.prot, (uint64_t)offset, &b);
+	if (!err && len == 0)
+		err = -EINVAL;
+	if (!err && (length == 0 || length > USER_END))
+		err = -ENOMEM;
+	if (!err && (uint64_t)offset + length < length && !(flags & MAP_ANONYMOUS))
+		err = -EOVERFLOW;
+	if (!err)
+		err = check_type((uint32_t)flags);
+	if (err) {
+		if (b.object)
+			vmt_object_put(b.object);
+		return err;
+	}
+	r.prot_max = b.prot_max;
+	r.object = b.object;
+	r.offset = b.offset;
+	r.flags = request_flags(mm, (uint32_t)flags, b.shared);
+	result = map(mm, &r, (uint32_t)flags);
+	if (b.object)
+		vmt_object_put(b.object);
+	return result;
+}
+
+long sys_munmap(long addr, long len)
+{
+	struct mm *mm = current()->mm;
+	uint64_t start = (uint64_t)addr, length = ALIGN_UP((uint64_t)len, PAGE_SIZE);
+
+	if (start % PAGE_SIZE || (uint64_t)len > USER_END || start > USER_END - (uint64_t)len)
+		return -EINVAL;
+	if (length == 0)
+		return -EINVAL;
+	length = MIN(length, USER_END - start);
+	mm_note_size(mm, length);
+	return mm_errno(mm_try(vmt_unmap(mm->space, start, length)));
+}

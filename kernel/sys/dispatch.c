@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+/*
+ * From the SYSCALL instruction to the function, and the count of what is missing.
+ *
+ * Counters are per CPU and written by their CPU alone, with preemption off; sums are for the
+ * report. Calls that are missing are counted in one table for all: nobody asks for them often.
+ */
+#include "table.h"
+#include <kernel/hooks.h>
+#include <kernel/printk.h>
+#include <kernel/task.h>
+
+struct counter {
+	uint64_t calls;
+} __cacheline;
+
+static struct counter counters[MAX_CPUS];
+static _Atomic uint64_t missing[SYSCALL_MAX];
+static _Atomic uint64_t missing_other; /* numbers that Linux has not either */
+
+static void count_call(void)
+{
+	preempt_disable();
+	counters[cpu_id()].calls++;
+	preempt_enable();
+}
+
+static void count_missing(uint64_t number)
+{
+	/* Relaxed: statistics. */
+	if (number < SYSCALL_MAX)
+		atomic_fetch_add_explicit(&missing[number], 1, memory_order_relaxed);
+	else
+		atomic_fetch_add_explicit(&missing_other, 1, memory_order_relaxed);
+}
+
+static bool is_restart(long result)
+{
+	return result == -ERESTARTSYS || result == -ERESTARTNOINTR || result == -ERESTARTNOHAND ||
+	       result == -ERESTART_RESTARTBLOCK;
+}
+
+void syscall_dispatch(struct regs *r)
+{
+	uint64_t number = (uint32_t)r->error;
+	const long a[6] = {
+		(long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10, (long)r->r8, (long)r->r9};
+	long result;
+
+	r->error = number;
+	count_call();
+	if (unlikely(number >= SYSCALL_MAX || !syscall_table[number])) {
+		count_missing(number);
+		return; /* rax is -ENOSYS */
+	}
+	result = syscall_table[number](a);
+	r->rax = (uint64_t)result;
+	/*
+	 * The way to user mode is what restarts a call. The signal that broke the wait may have
+	 * gone to another thread since, so pass there in any case.
+	 */
+	if (unlikely(is_restart(result)) && r->vector == REGS_VECTOR_SYSCALL)
+		task_notify(current(), WORK_SIGNAL);
+}
+
+uint64_t syscall_count(void)
+{
+	uint64_t n = 0;
+
+	for (unsigned int i = 0; i < cpu_count(); i++)
+		n += counters[i].calls;
+	return n;
+}
+
+void syscall_report(void)
+{
+	for (unsigned int i = 0; i < SYSCALL_MAX; i++) {
+		/* Relaxed: nobody counts any more. */
+		uint64_t n = atomic_load_explicit(&missing[i], memory_order_relaxed);
+		const char *name = syscall_name(i);
+
+		if (n)
+			control_line("syscall %u %s %lu", i, name ? name : "unknown", n);
+	}
+	/* Relaxed: as above. */
+	if (atomic_load_explicit(&missing_other, memory_order_relaxed))
+		klog("%lu system calls with numbers that Linux does not have",
+			atomic_load_explicit(&missing_other, memory_order_relaxed));
+}

@@ -1,0 +1,50 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Installs the Debian packages that are missing, and does nothing when none is.
+# `setup.sh build` asks only for what `make` needs; without a word, for what `make run` and `make check` need too.
+# Without root it names the packages and stops.
+set -eu
+
+build="meson ninja-build pkg-config gcc libc6-dev"
+# The machine, the programs that run on it, and what the tests are made of.
+rest="qemu-system-x86 busybox-static musl-tools g++ libjemalloc-dev libgoogle-perftools-dev libsqlite3-dev
+      libcmocka-dev libck-dev"
+
+packages=$build
+[ "${1-}" = build ] || packages="$packages $rest"
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+	echo "vmtree: this is not a Debian system: install what corresponds to:" $packages >&2
+	exit 1
+fi
+
+missing=
+for package in $packages; do
+	case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true) in
+	installed*) ;;
+	*) missing="$missing $package" ;;
+	esac
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+	echo "vmtree: these packages are missing, install them as root: apt-get install$missing" >&2
+	exit 1
+fi
+
+install() {
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		-o Dpkg::Use-Pty=0 $missing >"$log" 2>&1
+}
+
+echo "vmtree: installing$missing"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# The package lists of a fresh system are empty, and those of an old one stale: fetch them only then.
+if ! install; then
+	apt-get update -qq >"$log" 2>&1 && install || {
+		cat "$log" >&2
+		echo "vmtree: could not install$missing" >&2
+		exit 1
+	}
+fi

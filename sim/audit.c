@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// Comparing what is cached with the tables, when nothing is under way. A library that flushes before it unlocks leaves
+// nothing wrong behind an operation, so that this finds a missing flush at once, where chance would need many tries.
+#include <stdio.h>
+#include <string.h>
+
+#include "internal.h"
+
+// The way to an address as the tables are now.
+struct path {
+	unsigned leaf;			// the level of the last entry
+	struct sim_entry entry[5];	// by level, from the root's down to `leaf`
+	unsigned may[5];		// what all entries down to it permit
+	const char *broken;		// why the way ends in nothing
+};
+
+static void trace(struct sim_machine *machine, uint64_t root, uint64_t va, struct path *path)
+{
+	uint64_t table = root;
+	unsigned may = SIM_MAY_ALL;
+
+	memset(path, 0, sizeof(*path));
+	for (unsigned level = machine->decoder->levels; level-- > 0;) {
+		uint64_t where = table + ((va >> sim_shift(level)) & 511) * 8;
+		_Atomic(uint64_t) *word = (_Atomic(uint64_t) *)(void *)sim_ram(machine, where);
+		struct sim_entry *entry = &path->entry[level];
+
+		path->leaf = level;
+		if (!(sim_generation(machine, table) & 1)) {
+			path->broken = "a table on the way is in a frame that is not allocated";
+			return;
+		}
+		machine->decoder->decode(atomic_load_explicit(word, memory_order_acquire), level, entry);
+		may &= entry->may;
+		path->may[level] = may;
+		path->broken = entry->broken;
+		if (entry->kind != SIM_ENTRY_TABLE)
+			return;
+		table = entry->pa;
+	}
+}
+
+// What is wrong with a cached translation, or NULL.
+static const char *judge_translation(struct sim_machine *machine, const struct sim_item *item, const struct path *path)
+{
+	const struct sim_entry *entry = &path->entry[path->leaf];
+	uint64_t va = item->page << VMT_PAGE_SHIFT;
+	uint64_t offset = va & ((UINT64_C(1) << sim_shift(path->leaf)) - 1);
+
+	if (item->invalid)
+		return NULL;
+	if (item->generation && sim_generation(machine, item->pa) != item->generation)
+		return "its frame was freed";
+	if (entry->kind != SIM_ENTRY_LEAF)
+		return "the entry is not present any more";
+	if (entry->pa + offset != item->pa)
+		return "the entry has another frame now";
+	if (item->may & ~path->may[path->leaf])
+		return "the entry permits less now";
+	if (item->dirty && !entry->dirty)
+		return "it is dirty and the entry is not: a write would not be noticed";
+	return NULL;
+}
+
+static const char *judge_table(struct sim_machine *machine, const struct sim_item *item, const struct path *path)
+{
+	if (sim_generation(machine, item->pa) != item->generation)
+		return "its table was freed";
+	if (path->leaf >= item->level)
+		return "there is no table any more";
+	if (path->entry[item->level].pa != item->pa)
+		return "there is another table now";
+	if (item->may & ~path->may[item->level])
+		return "the entries permit less now";
+	return NULL;
+}
+
+struct audit {
+	struct sim_cpu *cpu;
+	unsigned wrong;
+};
+
+// The lines of the history, the latest ones, into the log.
+static void log_history(struct sim_machine *machine, uint64_t va, uint64_t pa)
+{
+	char text[8192], *line = text, *end;
+
+	sim_history_text(machine, va, pa, text, sizeof(text));
+	while ((end = strchr(line, '\n')) != NULL) {
+		*end = '\0';
+		sim_logf(machine, "%s", line);
+		line = end + 1;
+	}
+}
+
+static bool judge(struct sim_item *item, void *arg)
+{
+	struct audit *audit = arg;
+	struct sim_machine *machine = audit->cpu->machine;
+	uint64_t va = item->page << sim_shift(item->level);
+	struct path path;
+	const char *wrong;
+
+	trace(machine, audit->cpu->active->root, va, &path);
+	wrong = path.broken		? path.broken
+		: item->level	? judge_table(machine, item, &path)
+				: judge_translation(machine, item, &path);
+	if (!wrong)
+		return false;
+	audit->wrong++;
+	sim_logf(machine, "CPU %u has %s cached for %#llx -> %#llx, entry %#llx: %s", audit->cpu->number,
+		 item->level ? "an intermediate entry" : "a translation", (unsigned long long)va,
+		 (unsigned long long)item->pa, (unsigned long long)item->entry, wrong);
+	if (audit->wrong <= 2)
+		log_history(machine, item->va, item->pa);
+	return false;
+}
+
+unsigned sim_audit(struct sim_machine *machine)
+{
+	unsigned wrong = 0;
+
+	for (unsigned i = 0; i < machine->cpu_count; i++) {
+		struct audit audit = { .cpu = &machine->cpus[i] };
+
+		pthread_mutex_lock(&audit.cpu->lock);
+		sim_serve_locked(audit.cpu);
+		if (audit.cpu->active)
+			sim_tlb_each(&audit.cpu->active->tlb, judge, &audit);
+		pthread_mutex_unlock(&audit.cpu->lock);
+		wrong += audit.wrong;
+	}
+	return wrong;
+}
+
+unsigned sim_cached(struct sim_cpu *cpu, uint64_t va, bool tables)
+{
+	struct sim_item *found[SIM_TLB_MATCHES];
+	unsigned count = 0;
+
+	pthread_mutex_lock(&cpu->lock);
+	sim_serve_locked(cpu);
+	if (cpu->active) {
+		for (unsigned level = tables; level < (tables ? cpu->machine->decoder->levels : 1); level++)
+			count += sim_tlb_find(&cpu->active->tlb, level, va, found);
+	}
+	pthread_mutex_unlock(&cpu->lock);
+	return count;
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// What one entry of a page table means to the hardware. Written from the architecture manuals and sharing nothing with
+// the library's formats, so that an error there cannot be repeated here.
+#ifndef SIM_DECODE_H
+#define SIM_DECODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum sim_entry_kind {
+	SIM_ENTRY_ABSENT,	// not present; every other bit is software's
+	SIM_ENTRY_TABLE,	// points to a table of the next lower level
+	SIM_ENTRY_LEAF,		// maps a page
+	SIM_ENTRY_BROKEN,	// present, and an encoding that is reserved
+};
+
+// What an entry permits. A translation has what all entries on its way permit.
+enum {
+	SIM_MAY_READ = 1u << 0,
+	SIM_MAY_WRITE = 1u << 1,
+	SIM_MAY_EXEC = 1u << 2,
+	SIM_MAY_USER = 1u << 3,	// user mode; without it supervisor mode
+	SIM_MAY_ALL = (1u << 4) - 1,
+};
+
+struct sim_entry {
+	enum sim_entry_kind kind;
+	uint64_t pa;		// of the table, or of the first byte of the page
+	unsigned may;
+	bool accessed, dirty;
+	const char *broken;	// what is wrong with it
+};
+
+struct sim_decoder {
+	unsigned levels;
+	unsigned va_bits;
+	bool riscv;
+	bool table_accessed;	// entries that point to tables have an accessed bit
+	uint64_t accessed, dirty; // the bits in an entry
+	// `level` 0 is the lowest.
+	void (*decode)(uint64_t value, unsigned level, struct sim_entry *entry);
+};
+
+extern const struct sim_decoder sim_decode_x86_4, sim_decode_x86_5;
+extern const struct sim_decoder sim_decode_sv39, sim_decode_sv48, sim_decode_sv57;
+
+// The size of what an entry of `level` covers is 2^sim_shift.
+static inline unsigned sim_shift(unsigned level)
+{
+	return 12 + 9 * level;
+}
+
+// Whether the bits of `va` above the format's address bits repeat the highest of them (Intel SDM vol. 1, 3.3.7.1;
+// RISC-V Privileged, "Sv39": otherwise a page fault).
+bool sim_canonical(const struct sim_decoder *decoder, uint64_t va);
+
+#endif

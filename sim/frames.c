@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: MIT
+// RAM: an arena of frames with their metadata. A frame carries a generation that grows when it is allocated and when
+// it is freed; its bytes and its metadata are overwritten when it is freed and verified when it is allocated again. A
+// frame that is freed while a CPU can still reach it through its caches stops the test there and then.
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "internal.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define HIDE(at, size) ASAN_POISON_MEMORY_REGION(at, size)
+#define SHOW(at, size) ASAN_UNPOISON_MEMORY_REGION(at, size)
+#else
+#define HIDE(at, size) ((void)(at), (void)(size))
+#define SHOW(at, size) ((void)(at), (void)(size))
+#endif
+
+#define META_POISON 0xdb
+#define META_UNSET  0xa7
+
+// Frames freed last are used first, one of this many by chance: reuse comes soon.
+#define REUSE_WINDOW 8
+
+bool sim_in_ram(const struct sim_machine *machine, uint64_t pa)
+{
+	return pa >= SIM_RAM_BASE && (pa - SIM_RAM_BASE) >> VMT_PAGE_SHIFT < machine->frame_count;
+}
+
+uint8_t *sim_ram(struct sim_machine *machine, uint64_t pa)
+{
+	return machine->ram + (pa - SIM_RAM_BASE);
+}
+
+static struct vmt_frame *meta_of(struct sim_machine *machine, uint64_t pa)
+{
+	return &machine->meta[(pa - SIM_RAM_BASE) >> VMT_PAGE_SHIFT];
+}
+
+static struct sim_frame_state *state_of(struct sim_machine *machine, uint64_t pa)
+{
+	return &machine->frames[(pa - SIM_RAM_BASE) >> VMT_PAGE_SHIFT];
+}
+
+uint64_t sim_generation(struct sim_machine *machine, uint64_t pa)
+{
+	if (!sim_in_ram(machine, pa))
+		return 0;
+	// Acquire pairs with the release in alloc and free.
+	return atomic_load_explicit(&state_of(machine, pa)->generation, memory_order_acquire);
+}
+
+bool sim_frame_allocated(struct sim_machine *machine, uint64_t pa, uint64_t *generation)
+{
+	uint64_t now = sim_generation(machine, pa);
+
+	if (generation)
+		*generation = (now + 1) / 2;
+	return now & 1;
+}
+
+// Relaxed: the count is a hint for the free; what it must see is ordered by the flush before it.
+void sim_count_cached(struct sim_machine *machine, uint64_t pa, int change)
+{
+	atomic_fetch_add_explicit(&state_of(machine, pa)->cached, (uint32_t)change, memory_order_relaxed);
+}
+
+void sim_frames_init(struct sim_machine *machine, const struct sim_config *config)
+{
+	uint64_t count = config->frames;
+
+	machine->frame_count = machine->limit = machine->free_count = count;
+	machine->frame_random = config->seed ^ 0x66726d73;
+	machine->ram = mmap(NULL, count << VMT_PAGE_SHIFT, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	machine->meta = mmap(NULL, count * sizeof(*machine->meta), PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (machine->ram == MAP_FAILED || machine->meta == MAP_FAILED)
+		sim_stopf(machine, 0, 0, "the host has no memory for %llu frames", (unsigned long long)count);
+	machine->frames = calloc(count, sizeof(*machine->frames));
+	machine->free = sim_host_alloc(count * sizeof(*machine->free));
+	if (!machine->frames)
+		sim_stopf(machine, 0, 0, "the host has no memory for %llu frames", (unsigned long long)count);
+	for (uint64_t i = 0; i < count; i++)
+		machine->free[i] = (uint32_t)(count - 1 - i);
+	pthread_mutex_init(&machine->frames_lock, NULL);
+}
+
+void sim_frames_destroy(struct sim_machine *machine)
+{
+	SHOW(machine->ram, machine->frame_count << VMT_PAGE_SHIFT);
+	SHOW(machine->meta, machine->frame_count * sizeof(*machine->meta));
+	munmap(machine->ram, machine->frame_count << VMT_PAGE_SHIFT);
+	munmap(machine->meta, machine->frame_count * sizeof(*machine->meta));
+	free(machine->frames);
+	free(machine->free);
+	pthread_mutex_destroy(&machine->frames_lock);
+}
+
+void sim_set_frame_limit(struct sim_machine *machine, uint64_t frames)
+{
+	pthread_mutex_lock(&machine->frames_lock);
+	machine->limit = frames < machine->frame_count ? frames : machine->frame_count;
+	pthread_mutex_unlock(&machine->frames_lock);
+}
+
+// ---- Allocation --------------------------------------------------------------------------------------------------
+
+// Takes a frame off the stack.
+static uint64_t take(struct sim_machine *machine)
+{
+	uint64_t pa = VMT_NO_FRAME, used;
+
+	pthread_mutex_lock(&machine->frames_lock);
+	used = machine->frame_count - machine->free_count;
+	if (used < machine->limit) {
+		uint64_t window = machine->free_count < REUSE_WINDOW ? machine->free_count : REUSE_WINDOW;
+		uint64_t at = machine->free_count - 1 - sim_next_random(&machine->frame_random) % window;
+		uint32_t index = machine->free[at];
+
+		machine->free[at] = machine->free[--machine->free_count];
+		machine->peak = machine->peak > used + 1 ? machine->peak : used + 1;
+		pa = SIM_RAM_BASE + ((uint64_t)index << VMT_PAGE_SHIFT);
+	}
+	pthread_mutex_unlock(&machine->frames_lock);
+	return pa;
+}
+
+// As take, but waits a little for frames that are on their way through a grace period.
+static uint64_t take_patiently(struct sim_machine *machine, struct sim_cpu *cpu)
+{
+	uint64_t pa = take(machine);
+
+	for (unsigned i = 0; pa == VMT_NO_FRAME && i < 1000; i++) {
+		if (!atomic_load_explicit(&machine->deferred, memory_order_relaxed))
+			break;
+		sim_point(cpu, SIM_POINT_WAIT);
+		pa = take(machine);
+	}
+	return pa;
+}
+
+static void fill(uint64_t *words, uint64_t word)
+{
+	for (unsigned i = 0; i < VMT_PAGE_SIZE / 8; i++)
+		words[i] = word;
+}
+
+// Overwrites the metadata, but for the count of references: that is zero while the frame is free, and a lock-free reader
+// that comes late has to find it so (vmtree/frame.h).
+static void fill_meta(struct sim_machine *machine, uint64_t pa, int byte)
+{
+	uint8_t *bytes = meta_of(machine, pa)->bytes;
+	size_t refs = offsetof(struct vmt_data, refs), after = refs + sizeof(uint32_t);
+
+	memset(bytes, byte, refs);
+	memset(bytes + after, byte, sizeof(struct vmt_frame) - after);
+}
+
+static uint32_t meta_refs(struct sim_machine *machine, uint64_t pa)
+{
+	// Acquire: a late reader's own taking and dropping is over, or this is a bug worth seeing.
+	return atomic_load_explicit(&meta_of(machine, pa)->data.refs, memory_order_acquire);
+}
+
+// Nobody may have written to a frame, or to its metadata, while it was free.
+static void verify(struct sim_machine *machine, uint64_t pa)
+{
+	const uint64_t *words = (const uint64_t *)(const void *)sim_ram(machine, pa);
+	const struct vmt_frame *meta = meta_of(machine, pa);
+
+	for (unsigned i = 0; i < VMT_PAGE_SIZE / 8; i++) {
+		if (words[i] != SIM_POISON)
+			sim_stopf(machine, 0, pa, "the frame %#llx was written while it was free: %#llx at offset %u",
+				  (unsigned long long)pa, (unsigned long long)words[i], i * 8);
+	}
+	if (meta_refs(machine, pa))
+		sim_stopf(machine, 0, pa, "the free frame %#llx was given references", (unsigned long long)pa);
+	for (unsigned i = 0; i < sizeof(*meta); i++) {
+		if (i - offsetof(struct vmt_data, refs) >= sizeof(uint32_t) && meta->bytes[i] != META_POISON)
+			sim_stopf(machine, 0, pa,
+				  "the metadata of the frame %#llx was written while it was free: %#x at offset %u",
+				  (unsigned long long)pa, meta->bytes[i], i);
+	}
+}
+
+uint64_t vmt_port_frame_alloc(void *port, bool zero)
+{
+	struct sim_machine *machine = port;
+	struct sim_cpu *cpu = sim_current(machine, "vmt_port_frame_alloc");
+	bool fails = sim_fail_this(machine, SIM_FAIL_FRAME);
+	struct sim_frame_state *state;
+	uint64_t pa, generation;
+
+	sim_check_sleepable(cpu, "vmt_port_frame_alloc");
+	sim_point(cpu, SIM_POINT_ALLOC);
+	pa = fails ? VMT_NO_FRAME : take_patiently(machine, cpu);
+	pthread_mutex_lock(&machine->frames_lock);
+	machine->frame_allocs++;
+	machine->frame_failures += pa == VMT_NO_FRAME;
+	pthread_mutex_unlock(&machine->frames_lock);
+	if (pa == VMT_NO_FRAME)
+		return pa;
+	SHOW(sim_ram(machine, pa), VMT_PAGE_SIZE);
+	SHOW(meta_of(machine, pa), sizeof(struct vmt_frame));
+	if (sim_generation(machine, pa))
+		verify(machine, pa);
+	if (zero)
+		memset(sim_ram(machine, pa), 0, VMT_PAGE_SIZE);
+	else
+		fill((uint64_t *)(void *)sim_ram(machine, pa), SIM_UNSET);
+	fill_meta(machine, pa, META_UNSET);
+	state = state_of(machine, pa);
+	state->cpu = cpu->number;
+	// Release pairs with the acquire in sim_generation.
+	generation = atomic_fetch_add_explicit(&state->generation, 1, memory_order_release) + 1;
+	sim_record(cpu, &(struct sim_note){ .kind = SIM_EVENT_ALLOC, .pa = pa, .value = generation });
+	return pa;
+}
+
+// ---- Freeing -----------------------------------------------------------------------------------------------------
+
+struct search {
+	uint64_t pa;
+	struct sim_item found;
+};
+
+static bool leads_to(struct sim_item *item, void *arg)
+{
+	struct search *search = arg;
+
+	if (!item->generation || item->pa != search->pa)
+		return false;
+	search->found = *item;
+	return true;
+}
+
+// No CPU may have the frame cached for the space that it uses. (What lies under identifiers not in use goes before they
+// are used again.)
+static void check_unreachable(struct sim_machine *machine, uint64_t pa)
+{
+	struct search search = { .pa = pa };
+
+	for (unsigned i = 0; i < machine->cpu_count; i++) {
+		struct sim_cpu *cpu = &machine->cpus[i];
+		bool found, root;
+
+		pthread_mutex_lock(&cpu->lock);
+		root = cpu->active && cpu->active->root == pa;
+		found = cpu->active && sim_tlb_each(&cpu->active->tlb, leads_to, &search);
+		pthread_mutex_unlock(&cpu->lock);
+		if (root)
+			sim_stopf(machine, 0, pa, "the frame %#llx is freed while it is the root on CPU %u",
+				  (unsigned long long)pa, i);
+		if (found)
+			sim_stopf(machine, search.found.va, pa,
+				  "the frame %#llx is freed while CPU %u has %s of level %u cached for %#llx",
+				  (unsigned long long)pa, i,
+				  search.found.level ? "an intermediate entry" : "a translation",
+				  search.found.level ? search.found.level : search.found.leaf_level,
+				  (unsigned long long)(search.found.page << sim_shift(search.found.level)));
+	}
+}
+
+void vmt_port_frame_free(void *port, uint64_t pa)
+{
+	struct sim_machine *machine = port;
+	struct sim_cpu *cpu = sim_self();
+	struct sim_frame_state *state;
+	uint64_t generation;
+
+	if (!sim_in_ram(machine, pa) || pa & VMT_PAGE_MASK)
+		sim_stopf(machine, 0, pa, "vmt_port_frame_free: %#llx is no frame", (unsigned long long)pa);
+	state = state_of(machine, pa);
+	if (atomic_load_explicit(&state->cached, memory_order_relaxed))
+		check_unreachable(machine, pa);
+	// Release pairs with the acquire in sim_generation; acquire: two frees of one frame are told apart.
+	generation = atomic_fetch_add_explicit(&state->generation, 1, memory_order_acq_rel) + 1;
+	if (generation & 1)
+		sim_stopf(machine, 0, pa, "the frame %#llx is freed twice", (unsigned long long)pa);
+	if (cpu && cpu->machine == machine)
+		sim_record(cpu, &(struct sim_note){ .kind = SIM_EVENT_FREE, .pa = pa, .value = generation });
+	fill((uint64_t *)(void *)sim_ram(machine, pa), SIM_POISON);
+	if (meta_refs(machine, pa))
+		sim_stopf(machine, 0, pa, "the frame %#llx is freed while somebody holds it", (unsigned long long)pa);
+	fill_meta(machine, pa, META_POISON);
+	HIDE(sim_ram(machine, pa), VMT_PAGE_SIZE);
+	HIDE(meta_of(machine, pa)->bytes + 8, sizeof(struct vmt_frame) - 8); // the words before hold the count
+	pthread_mutex_lock(&machine->frames_lock);
+	machine->free[machine->free_count++] = (uint32_t)((pa - SIM_RAM_BASE) >> VMT_PAGE_SHIFT);
+	pthread_mutex_unlock(&machine->frames_lock);
+}
+
+// ---- Looking -----------------------------------------------------------------------------------------------------
+
+void *vmt_port_frame_ptr(void *port, uint64_t pa)
+{
+	struct sim_machine *machine = port;
+
+	if (!sim_in_ram(machine, pa))
+		sim_stopf(machine, 0, pa, "vmt_port_frame_ptr: %#llx is not RAM", (unsigned long long)pa);
+	return sim_ram(machine, pa);
+}
+
+struct vmt_frame *vmt_port_frame_meta(void *port, uint64_t pa)
+{
+	struct sim_machine *machine = port;
+
+	sim_pause();
+	return sim_in_ram(machine, pa) ? meta_of(machine, pa) : NULL;
+}
+
+uint64_t sim_leaked_frames(struct sim_machine *machine)
+{
+	uint64_t leaked = 0;
+
+	for (uint64_t i = 0; i < machine->frame_count; i++) {
+		uint64_t generation = atomic_load_explicit(&machine->frames[i].generation, memory_order_acquire);
+
+		if (generation & 1 && leaked++ < 20)
+			sim_logf(machine, "leaked: the frame %#llx, its allocation number %llu, by CPU %u",
+				 (unsigned long long)(SIM_RAM_BASE + (i << VMT_PAGE_SHIFT)),
+				 (unsigned long long)(generation + 1) / 2, machine->frames[i].cpu);
+	}
+	return leaked;
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+// What happened: a ring of events for each CPU, numbered through, and the report that picks those of one address and
+// one frame out of all rings.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+// The most events in a report, the latest ones.
+#define REPORTED 60
+
+void sim_record(struct sim_cpu *recorder, const struct sim_note *note)
+{
+	struct sim_history *history = recorder->history;
+	uint64_t at = atomic_load_explicit(&history->count, memory_order_relaxed);
+	struct sim_event *event = &history->events[at % SIM_EVENTS];
+	uint64_t packed = note->kind | (uint64_t)note->level << 8 | (uint64_t)note->asid << 16 |
+			  (uint64_t)note->may << 24 | (uint64_t)note->tables << 32;
+
+	// All relaxed: only a report reads them, when the order no longer matters.
+	atomic_store_explicit(&event->sequence,
+			      atomic_fetch_add_explicit(&recorder->machine->sequence, 1, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+	atomic_store_explicit(&event->kind_level, packed, memory_order_relaxed);
+	atomic_store_explicit(&event->va, note->va, memory_order_relaxed);
+	atomic_store_explicit(&event->end, note->end, memory_order_relaxed);
+	atomic_store_explicit(&event->pa, note->pa, memory_order_relaxed);
+	atomic_store_explicit(&event->where, note->where, memory_order_relaxed);
+	atomic_store_explicit(&event->value, note->value, memory_order_relaxed);
+	atomic_store_explicit(&history->count, at + 1, memory_order_relaxed);
+}
+
+// ---- The report --------------------------------------------------------------------------------------------------
+
+struct seen {
+	uint64_t sequence, va, end, pa, where, value;
+	enum sim_event_kind kind;
+	unsigned level, asid, may, cpu;
+	bool tables;
+};
+
+static struct seen look(struct sim_event *event, unsigned cpu)
+{
+	uint64_t packed = atomic_load_explicit(&event->kind_level, memory_order_relaxed);
+
+	return (struct seen){
+		.sequence = atomic_load_explicit(&event->sequence, memory_order_relaxed),
+		.va = atomic_load_explicit(&event->va, memory_order_relaxed),
+		.end = atomic_load_explicit(&event->end, memory_order_relaxed),
+		.pa = atomic_load_explicit(&event->pa, memory_order_relaxed),
+		.where = atomic_load_explicit(&event->where, memory_order_relaxed),
+		.value = atomic_load_explicit(&event->value, memory_order_relaxed),
+		.kind = packed & 255, .level = packed >> 8 & 255, .asid = packed >> 16 & 255,
+		.may = packed >> 24 & 255, .tables = packed >> 32 & 1, .cpu = cpu,
+	};
+}
+
+static bool about_address(const struct seen *event, uint64_t va)
+{
+	switch (event->kind) {
+	case SIM_EVENT_FLUSH:
+	case SIM_EVENT_ASK:
+		return event->va <= va && va < event->end;
+	case SIM_EVENT_TABLE:
+		return event->va >> sim_shift(event->level) == va >> sim_shift(event->level);
+	case SIM_EVENT_LEAF:
+	case SIM_EVENT_INVALID:
+	case SIM_EVENT_DIRTY:
+	case SIM_EVENT_WRITE:
+	case SIM_EVENT_FAULT:
+	case SIM_EVENT_FAULT_DONE:
+		return event->va >> VMT_PAGE_SHIFT == va >> VMT_PAGE_SHIFT;
+	case SIM_EVENT_ALLOC:
+	case SIM_EVENT_FREE:
+		return false;
+	default: // of a whole space
+		return true;
+	}
+}
+
+// Whether a published run of entries holds one that an address goes through, at whatever level the table is.
+static bool goes_through(const struct seen *event, uint64_t va)
+{
+	unsigned first = event->where >> 3 & 511;
+
+	for (unsigned level = 0; level < 5; level++) {
+		unsigned index = va >> sim_shift(level) & 511;
+
+		if (index >= first && index - first < event->level)
+			return true;
+	}
+	return false;
+}
+
+static bool wanted(const struct seen *event, uint64_t va, uint64_t pa)
+{
+	uint64_t frame = pa & ~VMT_PAGE_MASK;
+
+	if (!event->sequence)
+		return false;
+	if (!va && !pa)
+		return true;
+	if (event->kind == SIM_EVENT_PUBLISH)
+		return pa && event->pa == frame && (!va || goes_through(event, va));
+	if (va && about_address(event, va))
+		return true;
+	return pa && event->pa == frame;
+}
+
+static int by_sequence(const void *a, const void *b)
+{
+	uint64_t one = ((const struct seen *)a)->sequence, other = ((const struct seen *)b)->sequence;
+
+	return (one > other) - (one < other);
+}
+
+static const char *const kind_names[] = {
+	[SIM_EVENT_LEAF] = "cached translation", [SIM_EVENT_TABLE] = "cached intermediate entry",
+	[SIM_EVENT_INVALID] = "cached invalid entry", [SIM_EVENT_DIRTY] = "cached translation, dirty set",
+	[SIM_EVENT_WRITE] = "write", [SIM_EVENT_FAULT] = "page fault", [SIM_EVENT_FAULT_DONE] = "vmt_fault returned",
+	[SIM_EVENT_FLUSH] = "flushed", [SIM_EVENT_FLUSH_ALL] = "flushed all",
+	[SIM_EVENT_FLUSH_ASIDE] = "not active: flush left to the generation", [SIM_EVENT_ASK] = "asks to flush",
+	[SIM_EVENT_ASK_ALL] = "asks to flush all", [SIM_EVENT_ACTIVATE] = "activated",
+	[SIM_EVENT_DEACTIVATE] = "deactivated", [SIM_EVENT_ASID_CLEAR] = "identifier flushed before use",
+	[SIM_EVENT_ALLOC] = "frame allocated", [SIM_EVENT_FREE] = "frame freed",
+	[SIM_EVENT_PUBLISH] = "entries published",
+};
+
+static int print_event(char *text, size_t size, const struct seen *event)
+{
+	const char *name = event->kind < sizeof(kind_names) / sizeof(*kind_names) ? kind_names[event->kind] : "?";
+	unsigned long long va = event->va, end = event->end, pa = event->pa;
+	unsigned long long where = event->where, value = event->value, sequence = event->sequence;
+	int length = snprintf(text, size, "  #%-8llu CPU %-2u %s", sequence, event->cpu, name);
+	char *at = text + length;
+
+	if (length < 0 || (size_t)length >= size)
+		return 0;
+	size -= (size_t)length;
+	switch (event->kind) {
+	case SIM_EVENT_LEAF:
+	case SIM_EVENT_DIRTY:
+	case SIM_EVENT_TABLE:
+		return length + snprintf(at, size, " %#llx -> %#llx %s%s%s%s: entry %#llx at %#llx, level %u, "
+					 "asid %u\n", va, pa, event->may & SIM_MAY_READ ? "r" : "-",
+					 event->may & SIM_MAY_WRITE ? "w" : "-", event->may & SIM_MAY_EXEC ? "x" : "-",
+					 event->may & SIM_MAY_USER ? "u" : "-", value, where, event->level,
+					 event->asid);
+	case SIM_EVENT_INVALID:
+		return length + snprintf(at, size, " %#llx: entry %#llx at %#llx, level %u\n", va, value, where,
+					 event->level);
+	case SIM_EVENT_WRITE:
+		return length + snprintf(at, size, " of %#llx at %#llx -> %#llx\n", value, va, pa);
+	case SIM_EVENT_FAULT:
+		return length + snprintf(at, size, " at %#llx, %s\n", va,
+					 value == VMT_WRITE ? "write" : value == VMT_EXEC ? "fetch" : "read");
+	case SIM_EVENT_FAULT_DONE:
+		return length + snprintf(at, size, " status %llu for %#llx\n", value, va);
+	case SIM_EVENT_FLUSH:
+		return length + snprintf(at, size, " [%#llx, %#llx)%s, asid %u, generation %llu\n", va, end,
+					 event->tables ? " and tables" : "", event->asid, value);
+	case SIM_EVENT_ASK:
+		return length + snprintf(at, size, " [%#llx, %#llx)%s on CPUs %#llx\n", va, end,
+					 event->tables ? " and tables" : "", value);
+	case SIM_EVENT_ASK_ALL:
+		return length + snprintf(at, size, "%s on CPUs %#llx\n", event->tables ? " and tables" : "", value);
+	case SIM_EVENT_ALLOC:
+	case SIM_EVENT_FREE:
+		return length + snprintf(at, size, " %#llx, generation word %llu\n", pa, value);
+	case SIM_EVENT_PUBLISH:
+		return length + snprintf(at, size, " at %#llx: %u from %#llx\n", where, event->level, value);
+	default:
+		return length + snprintf(at, size, "%s, asid %u, generation %llu\n",
+					 event->tables ? " and tables" : "", event->asid, value);
+	}
+}
+
+void sim_history_text(struct sim_machine *machine, uint64_t va, uint64_t pa, char *text, size_t size)
+{
+	struct seen *events = sim_host_alloc((size_t)machine->cpu_count * SIM_EVENTS * sizeof(*events));
+	size_t count = 0, at = 0;
+
+	for (unsigned cpu = 0; cpu < machine->cpu_count; cpu++) {
+		for (unsigned i = 0; i < SIM_EVENTS; i++) {
+			events[count] = look(&machine->cpus[cpu].history->events[i], cpu);
+			count += wanted(&events[count], va, pa);
+		}
+	}
+	qsort(events, count, sizeof(*events), by_sequence);
+	text[0] = '\0';
+	for (size_t i = count > REPORTED ? count - REPORTED : 0; i < count && at < size; i++)
+		at += (size_t)print_event(text + at, size - at, &events[i]);
+	free(events);
+}

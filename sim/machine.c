@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+// Making and ending a machine, and its figures.
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+const struct sim_hostility sim_hostility_default = {
+	.cached = 60, .structure = 60, .prefetch = 10, .negative = 20, .refuse = 50, .yield = 2,
+};
+
+static const struct sim_decoder *const decoders[SIM_FORMATS] = {
+	[SIM_X86_64_4] = &sim_decode_x86_4, [SIM_X86_64_5] = &sim_decode_x86_5,
+	[SIM_RISCV_SV39] = &sim_decode_sv39, [SIM_RISCV_SV48] = &sim_decode_sv48,
+	[SIM_RISCV_SV57] = &sim_decode_sv57,
+};
+
+static const char *const names[SIM_FORMATS] = {
+	[SIM_X86_64_4] = "x86_64_4", [SIM_X86_64_5] = "x86_64_5", [SIM_RISCV_SV39] = "riscv_sv39",
+	[SIM_RISCV_SV48] = "riscv_sv48", [SIM_RISCV_SV57] = "riscv_sv57",
+};
+
+const char *sim_format_name(enum sim_format format)
+{
+	return names[format];
+}
+
+uint64_t sim_format_end(enum sim_format format)
+{
+	return UINT64_C(1) << (decoders[format]->va_bits - 1);
+}
+
+static void cpu_init(struct sim_machine *machine, unsigned number, uint64_t seed)
+{
+	struct sim_cpu *cpu = &machine->cpus[number];
+
+	cpu->machine = machine;
+	cpu->number = number;
+	cpu->random = seed * 3 + number * UINT64_C(0x100000001);
+	cpu->yield_random = cpu->random ^ UINT64_C(0x7969656c64);
+	cpu->test_random = cpu->random ^ UINT64_C(0x74657374);
+	cpu->asids = sim_host_alloc(machine->asid_count * sizeof(*cpu->asids));
+	memset(cpu->asids, 0, machine->asid_count * sizeof(*cpu->asids));
+	for (unsigned i = 0; i < machine->asid_count; i++)
+		sim_tlb_init(&cpu->asids[i].tlb);
+	cpu->history = calloc(1, sizeof(*cpu->history));
+	if (!cpu->history)
+		abort();
+	pthread_mutex_init(&cpu->lock, NULL);
+	sim_grace_init(cpu);
+}
+
+static void cpu_destroy(struct sim_machine *machine, struct sim_cpu *cpu)
+{
+	for (unsigned i = 0; i < machine->asid_count; i++)
+		sim_tlb_destroy(machine, &cpu->asids[i].tlb);
+	free(cpu->asids);
+	free(cpu->history);
+	pthread_mutex_destroy(&cpu->lock);
+	pthread_mutex_destroy(&cpu->grace.lock);
+}
+
+struct sim_machine *sim_machine_create(const struct sim_config *config)
+{
+	struct sim_machine *machine = calloc(1, sizeof(*machine));
+	size_t bytes = config->cpus * sizeof(*machine->cpus);
+
+	if (!machine || config->cpus < 1 || config->cpus > SIM_MAX_CPUS || !config->frames ||
+	    config->frames >= UINT32_MAX || !config->ops || config->ops->format >= SIM_FORMATS)
+		abort();
+	machine->ops = config->ops;
+	machine->decoder = decoders[config->ops->format];
+	machine->hostility = config->hostility ? *config->hostility : sim_hostility_default;
+	machine->riscv_fault_ad = config->riscv_fault_ad;
+	machine->cpu_count = config->cpus;
+	machine->asid_count = config->asids ? config->asids : 4;
+	atomic_init(&machine->epoch, 3);
+	pthread_mutex_init(&machine->memory_lock, NULL);
+	pthread_mutex_init(&machine->fail_lock, NULL);
+	pthread_mutex_init(&machine->log_lock, NULL);
+	machine->cpus = aligned_alloc(64, bytes);
+	if (!machine->cpus)
+		abort();
+	memset((void *)machine->cpus, 0, bytes);
+	for (unsigned i = 0; i < config->cpus; i++)
+		cpu_init(machine, i, config->seed);
+	sim_frames_init(machine, config);
+	sim_forget_binding();
+	sim_bind(machine, 0);
+	return machine;
+}
+
+void sim_machine_destroy(struct sim_machine *machine)
+{
+	if (sim_self() && sim_self()->machine == machine)
+		sim_forget_binding();
+	for (unsigned i = 0; i < machine->cpu_count; i++)
+		cpu_destroy(machine, &machine->cpus[i]);
+	free(machine->cpus);
+	sim_frames_destroy(machine);
+	sim_memory_destroy(machine);
+	pthread_mutex_destroy(&machine->memory_lock);
+	pthread_mutex_destroy(&machine->fail_lock);
+	pthread_mutex_destroy(&machine->log_lock);
+	free(machine);
+}
+
+void *sim_port(struct sim_machine *machine)
+{
+	return machine;
+}
+
+const struct sim_ops *sim_machine_ops(const struct sim_machine *machine)
+{
+	return machine->ops;
+}
+
+unsigned sim_cpu_count(const struct sim_machine *machine)
+{
+	return machine->cpu_count;
+}
+
+void sim_set_hostility(struct sim_machine *machine, const struct sim_hostility *hostility)
+{
+	machine->hostility = *hostility;
+}
+
+void sim_get_counts(struct sim_machine *machine, struct sim_counts *counts)
+{
+	*counts = (struct sim_counts){
+		.deferred = atomic_load_explicit(&machine->deferred, memory_order_relaxed),
+		.flushes = atomic_load_explicit(&machine->flushes, memory_order_relaxed),
+	};
+	pthread_mutex_lock(&machine->frames_lock);
+	counts->frames = machine->frame_count - machine->free_count;
+	counts->frames_peak = machine->peak;
+	counts->frame_allocs = machine->frame_allocs;
+	counts->frame_failures = machine->frame_failures;
+	pthread_mutex_unlock(&machine->frames_lock);
+	pthread_mutex_lock(&machine->memory_lock);
+	counts->mems = machine->mems;
+	counts->mem_bytes = machine->mem_bytes;
+	counts->mem_allocs = machine->mem_allocs;
+	counts->mem_failures = machine->mem_failures;
+	pthread_mutex_unlock(&machine->memory_lock);
+	pthread_mutex_lock(&machine->fail_lock);
+	counts->injected = machine->fail.injected;
+	pthread_mutex_unlock(&machine->fail_lock);
+	for (unsigned i = 0; i < machine->cpu_count; i++) {
+		struct sim_cpu *cpu = &machine->cpus[i];
+
+		pthread_mutex_lock(&cpu->lock);
+		counts->accesses += cpu->accesses;
+		counts->hits += cpu->hits;
+		counts->walks += cpu->walks;
+		counts->prefetches += cpu->prefetches;
+		counts->faults += cpu->faults;
+		pthread_mutex_unlock(&cpu->lock);
+	}
+}
+
+uint64_t sim_leaks(struct sim_machine *machine)
+{
+	return sim_leaked_frames(machine) + sim_leaked_blocks(machine);
+}

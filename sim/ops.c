@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// All formats of the library in one table.
+#include "sim_ops.h"
+
+extern const struct sim_ops sim_ops_x86_64_4, sim_ops_x86_64_5;
+extern const struct sim_ops sim_ops_riscv_sv39, sim_ops_riscv_sv48, sim_ops_riscv_sv57;
+
+const struct sim_ops *sim_ops(enum sim_format format)
+{
+	static const struct sim_ops *const all[SIM_FORMATS] = {
+		[SIM_X86_64_4] = &sim_ops_x86_64_4, [SIM_X86_64_5] = &sim_ops_x86_64_5,
+		[SIM_RISCV_SV39] = &sim_ops_riscv_sv39, [SIM_RISCV_SV48] = &sim_ops_riscv_sv48,
+		[SIM_RISCV_SV57] = &sim_ops_riscv_sv57,
+	};
+
+	return all[format];
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// The library as one structure of functions for each format, so that one test program can loop over formats. The
+// structures of requests are the same for all of them; a file that has not chosen a format gets their definitions
+// through the first one, and calls the library through `sim_ops` only.
+#ifndef SIM_OPS_H
+#define SIM_OPS_H
+
+#ifndef VMT_FORMAT
+#define VMT_FORMAT x86_64_4
+#endif
+#include <vmtree/vmtree.h>
+
+enum sim_format {
+	SIM_X86_64_4,
+	SIM_X86_64_5,
+	SIM_RISCV_SV39,
+	SIM_RISCV_SV48,
+	SIM_RISCV_SV57,
+	SIM_FORMATS
+};
+
+// The members are the functions of vmtree's headers without `vmt_`. The machine itself calls space_root, activate,
+// deactivate and fault only: a test of the machine alone may leave the others NULL.
+struct sim_ops {
+	enum sim_format format;
+	const char *name;	// "x86_64_4"
+	enum vmt_status (*create)(void *port, unsigned cpus, struct vmt **vmt);
+	enum vmt_status (*destroy)(struct vmt *vmt);
+	enum vmt_status (*space_create)(struct vmt *vmt, const struct vmt_space_config *config,
+					struct vmt_space **space);
+	enum vmt_status (*space_fork)(struct vmt_space *parent, void *owner, struct vmt_space **child);
+	enum vmt_status (*space_destroy)(struct vmt_space *space);
+	uint64_t (*space_root)(const struct vmt_space *space);
+	void *(*space_owner)(const struct vmt_space *space);
+	void (*space_stats)(struct vmt_space *space, struct vmt_space_stats *stats);
+	uint64_t (*activate)(struct vmt_space *space);
+	void (*deactivate)(struct vmt_space *space);
+	enum vmt_status (*map)(struct vmt_space *space, const struct vmt_map_request *request, uint64_t *addr);
+	enum vmt_status (*unmap)(struct vmt_space *space, uint64_t addr, uint64_t length);
+	enum vmt_status (*protect)(struct vmt_space *space, uint64_t addr, uint64_t length, vmt_prot prot);
+	enum vmt_status (*release)(struct vmt_space *space, uint64_t addr, uint64_t length);
+	enum vmt_status (*lazy_free)(struct vmt_space *space, uint64_t addr, uint64_t length);
+	enum vmt_status (*guard_install)(struct vmt_space *space, uint64_t addr, uint64_t length);
+	enum vmt_status (*guard_remove)(struct vmt_space *space, uint64_t addr, uint64_t length);
+	enum vmt_status (*populate)(struct vmt_space *space, uint64_t addr, uint64_t length, uint64_t *done);
+	enum vmt_status (*move)(struct vmt_space *space, uint64_t addr, uint64_t old_length, uint64_t new_length,
+				uint32_t flags, uint64_t new_addr, uint64_t *result);
+	enum vmt_status (*fault)(struct vmt_space *space, uint64_t addr, vmt_prot access,
+				 struct vmt_fault_info *info);
+	enum vmt_status (*grow_down)(struct vmt_space *space, uint64_t addr, uint64_t max_length, uint64_t gap);
+	enum vmt_status (*area_find)(struct vmt_space *space, uint64_t addr, struct vmt_area *area);
+	enum vmt_status (*walk)(struct vmt_space *space, uint64_t addr, uint64_t end, struct vmt_run *run);
+	enum vmt_status (*translate)(struct vmt_space *space, uint64_t addr, struct vmt_translation *translation);
+	enum vmt_status (*page_get)(struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa);
+	void (*page_put)(struct vmt *vmt, uint64_t pa);
+	enum vmt_status (*page_pin)(struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa);
+	void (*page_unpin)(struct vmt *vmt, uint64_t pa);
+	uint64_t (*reclaim)(struct vmt_space *space, uint64_t pages);
+	unsigned (*check)(struct vmt_space *space);
+	void (*dump)(struct vmt_space *space, void (*line)(void *arg, const char *text), void *arg);
+	enum vmt_status (*object_create)(struct vmt *vmt, uint64_t size, const struct vmt_object_ops *ops,
+					 void *owner, struct vmt_object **object);
+	void (*object_get)(struct vmt_object *object);
+	void (*object_put)(struct vmt_object *object);
+	void *(*object_owner)(const struct vmt_object *object);
+	uint64_t (*object_size)(const struct vmt_object *object);
+	void (*object_set_size)(struct vmt_object *object, uint64_t size);
+	enum vmt_status (*object_page)(struct vmt_object *object, uint64_t index, bool create, uint64_t *pa);
+	uint64_t (*object_pages)(const struct vmt_object *object);
+};
+
+// The library in one format. Needs the library linked in all formats (sim_ops_dep in sim/meson.build).
+const struct sim_ops *sim_ops(enum sim_format format);
+
+// "x86_64_4"; and the first address above the lower half: what vmt_space_config::end may be at most.
+const char *sim_format_name(enum sim_format format);
+uint64_t sim_format_end(enum sim_format format);
+
+#endif

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+// The table walker: what the MMU does on a miss. It reads entries as hardware does, one load each while others write
+// them, keeps everything that it reads in the translation cache, and sets accessed and dirty bits by compare-and-swap
+// in the entry as it is then (Intel SDM vol. 3A, 4.8; RISC-V Privileged, "Virtual Address Translation Process").
+#include "internal.h"
+
+bool sim_allowed(unsigned may, vmt_prot access, bool user)
+{
+	unsigned need = access == VMT_WRITE ? SIM_MAY_WRITE : access == VMT_EXEC ? SIM_MAY_EXEC : SIM_MAY_READ;
+
+	// x86-64 with SMEP and SMAP, RISC-V with SUM clear: supervisor mode may not use a user page either.
+	return (may & need) && !!(may & SIM_MAY_USER) == user;
+}
+
+static void check_frame(struct sim_cpu *cpu, uint64_t pa, uint64_t generation, uint64_t va, const char *what)
+{
+	struct sim_machine *machine = cpu->machine;
+
+	if (sim_generation(machine, pa) != generation)
+		sim_stopf(machine, va, pa, "CPU %u uses a stale %s for %#llx: its frame %#llx was freed%s since",
+			  cpu->number, what, (unsigned long long)va, (unsigned long long)pa,
+			  sim_generation(machine, pa) & 1 ? " and allocated again" : "");
+}
+
+void sim_check_item(struct sim_cpu *cpu, const struct sim_item *item, uint64_t va)
+{
+	if (item->generation)
+		check_frame(cpu, item->pa, item->generation, va, item->level ? "intermediate entry" : "translation");
+}
+
+// Where a walk is.
+struct step {
+	unsigned level;
+	uint64_t table, generation;
+	unsigned may;	// what the entries so far permit
+	uint64_t where;
+	_Atomic(uint64_t) *word;
+	uint64_t value;
+	struct sim_entry entry;
+};
+
+// Loads the step's entry. Acquire pairs with the release with which the library links a table or a page: its bytes
+// are seen. (Hardware has the order from the address dependency.)
+static void load(struct sim_cpu *cpu, struct step *step, uint64_t va)
+{
+	struct sim_machine *machine = cpu->machine;
+
+	step->where = step->table + ((va >> sim_shift(step->level)) & 511) * 8;
+	check_frame(cpu, step->table, step->generation, va, "table");
+	step->word = (_Atomic(uint64_t) *)(void *)sim_ram(machine, step->where);
+	step->value = atomic_load_explicit(step->word, memory_order_acquire);
+	check_frame(cpu, step->table, step->generation, va, "table");
+	machine->decoder->decode(step->value, step->level, &step->entry);
+	if (step->entry.kind == SIM_ENTRY_BROKEN)
+		sim_stopf(machine, va, step->table, "the entry %#llx of level %u at %#llx, for %#llx: %s",
+			  (unsigned long long)step->value, step->level, (unsigned long long)step->where,
+			  (unsigned long long)va, step->entry.broken);
+}
+
+// Sets bits in the entry if it is still what was loaded. Release: a CPU that then exchanges the entry (acquire) and
+// sees the bit comes after what this CPU did before.
+static bool set_bits(struct step *step, uint64_t bits)
+{
+	uint64_t seen = step->value;
+
+	if ((seen & bits) == bits)
+		return true;
+	if (!atomic_compare_exchange_strong_explicit(step->word, &seen, seen | bits, memory_order_acq_rel,
+						     memory_order_acquire))
+		return false;
+	step->value |= bits;
+	return true;
+}
+
+// Keeps what was loaded; only what is new to the cache is an event, and a dirty bit that was set.
+static struct sim_item *keep(struct sim_cpu *cpu, const struct sim_item *item, enum sim_event_kind kind)
+{
+	bool is_new;
+	struct sim_item *kept = sim_tlb_add(cpu->machine, &cpu->active->tlb, item, &is_new);
+
+	if (!is_new && kind != SIM_EVENT_DIRTY)
+		return kept;
+	sim_record(cpu, &(struct sim_note){
+		.kind = kind, .level = item->level ? item->level : item->leaf_level, .may = item->may,
+		.asid = (unsigned)(cpu->active - cpu->asids), .va = item->page << sim_shift(item->level),
+		.pa = item->pa, .where = item->where, .value = item->entry });
+	return kept;
+}
+
+// The generation of a frame that an entry points to, which must be allocated if it is RAM.
+static uint64_t target_generation(struct sim_cpu *cpu, const struct step *step, uint64_t pa, uint64_t va)
+{
+	struct sim_machine *machine = cpu->machine;
+	uint64_t generation = sim_generation(machine, pa);
+
+	if (step->entry.kind == SIM_ENTRY_TABLE && !sim_in_ram(machine, pa))
+		sim_stopf(machine, va, step->table, "the entry %#llx at %#llx points to a table outside of RAM",
+			  (unsigned long long)step->value, (unsigned long long)step->where);
+	if (generation && !(generation & 1))
+		sim_stopf(machine, va, pa, "the entry %#llx of level %u at %#llx points to the free frame %#llx",
+			  (unsigned long long)step->value, step->level, (unsigned long long)step->where,
+			  (unsigned long long)pa);
+	return generation;
+}
+
+// Follows an entry that points to a table.
+static bool descend(struct sim_cpu *cpu, struct step *step, const struct sim_want *want)
+{
+	struct sim_machine *machine = cpu->machine;
+	struct sim_item item;
+
+	if (machine->decoder->table_accessed && !set_bits(step, machine->decoder->accessed))
+		return false;
+	step->may &= step->entry.may;
+	item = (struct sim_item){
+		.page = want->va >> sim_shift(step->level), .level = (uint8_t)step->level, .entry = step->value,
+		.va = want->va & ~VMT_PAGE_MASK, .where = step->where, .pa = step->entry.pa, .may = (uint8_t)step->may,
+		.generation = target_generation(cpu, step, step->entry.pa, want->va) };
+	keep(cpu, &item, SIM_EVENT_TABLE);
+	step->table = item.pa;
+	step->generation = item.generation;
+	step->level--;
+	return true;
+}
+
+static void remember_absent(struct sim_cpu *cpu, const struct step *step, uint64_t va)
+{
+	struct sim_machine *machine = cpu->machine;
+	struct sim_item item = { .page = va >> 12, .va = va & ~VMT_PAGE_MASK, .invalid = true,
+				 .where = step->where, .entry = step->value, .leaf_level = (uint8_t)step->level };
+
+	if (!machine->decoder->riscv || !sim_chance(&cpu->random, machine->hostility.negative))
+		return;
+	keep(cpu, &item, SIM_EVENT_INVALID);
+}
+
+// Ends the walk at a leaf. 0: a fault; 1: *kept is the translation; -1: the entry changed, load it again.
+static int finish(struct sim_cpu *cpu, struct step *step, const struct sim_want *want, struct sim_item **kept)
+{
+	struct sim_machine *machine = cpu->machine;
+	const struct sim_decoder *decoder = machine->decoder;
+	unsigned may = step->may & step->entry.may;
+	bool allowed = sim_allowed(may, want->access, want->user);
+	bool was_dirty = step->value & decoder->dirty;
+	uint64_t bits = decoder->accessed, offset = want->va & ((UINT64_C(1) << sim_shift(step->level)) - 1);
+	struct sim_item item;
+
+	if (!allowed && !want->speculative && !step->entry.accessed)
+		return 0;
+	if (allowed && want->access == VMT_WRITE && !want->speculative)
+		bits |= decoder->dirty;
+	if (decoder->riscv && machine->riscv_fault_ad && (step->value & bits) != bits)
+		return 0;
+	if (!set_bits(step, bits))
+		return -1;
+	item = (struct sim_item){
+		.page = want->va >> 12, .leaf_level = (uint8_t)step->level, .entry = step->value,
+		.va = want->va & ~VMT_PAGE_MASK, .where = step->where, .may = (uint8_t)may,
+		.pa = step->entry.pa + (offset & ~UINT64_C(0xfff)),
+		.dirty = step->value & decoder->dirty };
+	item.generation = target_generation(cpu, step, item.pa, want->va);
+	*kept = keep(cpu, &item, item.dirty && !was_dirty ? SIM_EVENT_DIRTY : SIM_EVENT_LEAF);
+	return allowed;
+}
+
+struct sim_item *sim_walk(struct sim_cpu *cpu, const struct sim_want *want, const struct sim_item *from)
+{
+	struct sim_machine *machine = cpu->machine;
+	struct step step = { .level = machine->decoder->levels - 1, .table = cpu->active->root,
+			     .generation = cpu->active->root_generation, .may = SIM_MAY_ALL };
+
+	if (from) {
+		step.level = from->level - 1u;
+		step.table = from->pa;
+		step.generation = from->generation;
+		step.may = from->may;
+	}
+	cpu->walks++;
+	for (;;) {
+		struct sim_item *kept = NULL;
+		int result;
+
+		load(cpu, &step, want->va);
+		if (step.entry.kind == SIM_ENTRY_ABSENT) {
+			remember_absent(cpu, &step, want->va);
+			return NULL;
+		}
+		if (step.entry.kind == SIM_ENTRY_TABLE) {
+			descend(cpu, &step, want);
+			continue;
+		}
+		result = finish(cpu, &step, want, &kept);
+		if (result >= 0)
+			return result ? kept : NULL;
+	}
+}
+
+void sim_wander(struct sim_cpu *cpu)
+{
+	struct sim_machine *machine = cpu->machine;
+	uint64_t random, va;
+
+	if (!sim_chance(&cpu->random, machine->hostility.prefetch))
+		return;
+	random = sim_next_random(&cpu->random);
+	va = cpu->recent[random % SIM_RECENT];
+	random >>= 8;
+	switch (random & 3) {
+	case 0: // a page near by, in either direction
+		va += (((random >> 2) & 31) - 16) << 12;
+		break;
+	case 1: // as far as the next table, or the next but one level
+		va += (((random >> 2) & 1023) - 512) << 12;
+		break;
+	case 2: // anywhere
+		va = sim_next_random(&cpu->random) >> (65 - machine->decoder->va_bits);
+		break;
+	default:
+		break;
+	}
+	if (!sim_canonical(machine->decoder, va) || va >> 63)
+		return;
+	cpu->prefetches++;
+	sim_walk(cpu, &(struct sim_want){ .va = va, .access = VMT_READ, .user = true, .speculative = true }, NULL);
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// What the machine finds in its initial RAM disk: the program, the files brought along, a minimal
+// tree, and what docs/guest.md puts into `.vmtree/`.
+#ifndef VMTREE_TOOLS_GUESTFILES_H
+#define VMTREE_TOOLS_GUESTFILES_H
+
+#include "options.h"
+#include "program.h"
+
+// What the program's descriptors 0, 1 and 2 are on this side.
+struct terminal {
+	unsigned mask; // bit n: descriptor n is a terminal
+	unsigned rows;
+	unsigned columns;
+};
+
+// Writes the archive to `fd`. Sets `size` to its bytes. Returns -1, or the status to exit with
+// after one line.
+int guestfiles_write(int fd, const struct options *options, const struct program *program,
+	const struct terminal *terminal, uint64_t *size);
+
+// An archive with nothing but a program of a few instructions that exits with status 0: for trying
+// a machine.
+int guestfiles_write_probe(int fd);
+
+#endif

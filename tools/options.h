@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// The command line of `vmtree run`.
+#ifndef VMTREE_TOOLS_OPTIONS_H
+#define VMTREE_TOOLS_OPTIONS_H
+
+#include "base.h"
+
+enum accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
+
+struct file_option {
+	const char *host;
+	const char *guest; // absolute; NULL: the host's path
+};
+
+struct options {
+	unsigned cpus;         // 1 to 8
+	uint64_t memory_bytes; // a multiple of 1 MiB
+	bool icount;
+	enum accel accel;
+	int64_t timeout_ns; // 0: none
+	bool quiet;
+	const char *json; // NULL: none
+	const char *cwd;  // absolute
+	struct file_option *files;
+	size_t file_count;
+	const char **env;
+	size_t env_count;
+	char **program; // PROGRAM and its arguments, NULL at the end
+};
+
+// Fills `options` from the command line. Returns -1 to go on, or the status to exit with (help was
+// shown, or a line says what is wrong).
+int options_parse(struct options *options, int argc, char **argv);
+
+#endif
