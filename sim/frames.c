@@ -17,8 +17,14 @@
 #define SHOW(at, size) ((void)(at), (void)(size))
 #endif
 
-#define META_POISON 0xdb
-#define META_UNSET  0xa7
+// Bytes that differ, so that the compiler does not make a memset of the stores: one that it expands in place would be
+// hidden from ThreadSanitizer, and with it the races between a free and those who still use the metadata.
+#define META_POISON UINT32_C(0xdb5a11d3)
+#define META_UNSET  UINT32_C(0xa75a11a4)
+
+// The metadata in words, and which of them counts references.
+#define META_WORDS (sizeof(struct vmt_frame) / sizeof(uint32_t))
+#define META_REFS  (offsetof(struct vmt_data, refs) / sizeof(uint32_t))
 
 // Frames freed last are used first, one of this many by chance: reuse comes soon.
 #define REUSE_WINDOW 8
@@ -141,21 +147,24 @@ static uint64_t take_patiently(struct sim_machine *machine, struct sim_cpu *cpu)
 	return pa;
 }
 
-static void fill(uint64_t *words, uint64_t word)
+static void fill(void *at, size_t size, uint64_t word)
 {
-	for (unsigned i = 0; i < VMT_PAGE_SIZE / 8; i++)
+	uint64_t *words = at;
+
+	for (size_t i = 0; i < size / 8; i++)
 		words[i] = word;
 }
 
-// Overwrites the metadata, but for the count of references: that is zero while the frame is free, and a lock-free reader
-// that comes late has to find it so (vmtree/frame.h).
-static void fill_meta(struct sim_machine *machine, uint64_t pa, int byte)
+// Overwrites the metadata, but for the count of references: that is zero while the frame is free, and a lock-free
+// reader that comes late has to find it so (vmtree/frame.h).
+static void fill_meta(struct sim_machine *machine, uint64_t pa, uint32_t word)
 {
-	uint8_t *bytes = meta_of(machine, pa)->bytes;
-	size_t refs = offsetof(struct vmt_data, refs), after = refs + sizeof(uint32_t);
+	uint32_t *words = (uint32_t *)(void *)meta_of(machine, pa);
 
-	memset(bytes, byte, refs);
-	memset(bytes + after, byte, sizeof(struct vmt_frame) - after);
+	for (size_t i = 0; i < META_WORDS; i++) {
+		if (i != META_REFS)
+			words[i] = word;
+	}
 }
 
 static uint32_t meta_refs(struct sim_machine *machine, uint64_t pa)
@@ -168,7 +177,7 @@ static uint32_t meta_refs(struct sim_machine *machine, uint64_t pa)
 static void verify(struct sim_machine *machine, uint64_t pa)
 {
 	const uint64_t *words = (const uint64_t *)(const void *)sim_ram(machine, pa);
-	const struct vmt_frame *meta = meta_of(machine, pa);
+	const uint32_t *meta = (const uint32_t *)(const void *)meta_of(machine, pa);
 
 	for (unsigned i = 0; i < VMT_PAGE_SIZE / 8; i++) {
 		if (words[i] != SIM_POISON)
@@ -177,11 +186,11 @@ static void verify(struct sim_machine *machine, uint64_t pa)
 	}
 	if (meta_refs(machine, pa))
 		sim_stopf(machine, 0, pa, "the free frame %#llx was given references", (unsigned long long)pa);
-	for (unsigned i = 0; i < sizeof(*meta); i++) {
-		if (i - offsetof(struct vmt_data, refs) >= sizeof(uint32_t) && meta->bytes[i] != META_POISON)
+	for (unsigned i = 0; i < META_WORDS; i++) {
+		if (i != META_REFS && meta[i] != META_POISON)
 			sim_stopf(machine, 0, pa,
 				  "the metadata of the frame %#llx was written while it was free: %#x at offset %u",
-				  (unsigned long long)pa, meta->bytes[i], i);
+				  (unsigned long long)pa, meta[i], i * 4);
 	}
 }
 
@@ -209,7 +218,7 @@ uint64_t vmt_port_frame_alloc(void *port, bool zero)
 	if (zero)
 		memset(sim_ram(machine, pa), 0, VMT_PAGE_SIZE);
 	else
-		fill((uint64_t *)(void *)sim_ram(machine, pa), SIM_UNSET);
+		fill(sim_ram(machine, pa), VMT_PAGE_SIZE, SIM_UNSET);
 	fill_meta(machine, pa, META_UNSET);
 	state = state_of(machine, pa);
 	state->cpu = cpu->number;
@@ -281,7 +290,7 @@ void vmt_port_frame_free(void *port, uint64_t pa)
 		sim_stopf(machine, 0, pa, "the frame %#llx is freed twice", (unsigned long long)pa);
 	if (cpu && cpu->machine == machine)
 		sim_record(cpu, &(struct sim_note){ .kind = SIM_EVENT_FREE, .pa = pa, .value = generation });
-	fill((uint64_t *)(void *)sim_ram(machine, pa), SIM_POISON);
+	fill(sim_ram(machine, pa), VMT_PAGE_SIZE, SIM_POISON);
 	if (meta_refs(machine, pa))
 		sim_stopf(machine, 0, pa, "the frame %#llx is freed while somebody holds it", (unsigned long long)pa);
 	fill_meta(machine, pa, META_POISON);

@@ -69,8 +69,8 @@ struct sim_config {
 	const struct sim_hostility *hostility; // NULL: sim_hostility_default
 };
 
-// Makes a machine, and binds the calling thread to its CPU 0. If the thread is still a CPU of another machine, because a
-// test failed half-way, it leaves that one as it is. Never returns NULL: aborts without host memory or on a bad
+// Makes a machine, and binds the calling thread to its CPU 0. If the thread is still a CPU of another machine, because
+// a test failed half-way, it leaves that one as it is. Never returns NULL: aborts without host memory or on a bad
 // configuration.
 struct sim_machine *sim_machine_create(const struct sim_config *config);
 

@@ -71,6 +71,18 @@ enum vmt_status vmt_release(struct vmt_space *space, uint64_t addr, uint64_t len
 
 // ---- Lazy free ---------------------------------------------------------------------------------------------------
 
+// Somebody got a reference meanwhile, and may write without the entry: it has to say that it was written.
+static void lazy_free_undo(struct txn *txn, struct vmt_node *node, unsigned slot, struct vmt_data *data)
+{
+	uint64_t e = entry_load(node, slot);
+
+	while (!atomic_compare_exchange_weak_explicit(&node->table[slot], &e, fmt_set_dirty(e), memory_order_acq_rel,
+						      memory_order_relaxed))
+		;
+	vmt_port_publish(txn->port, &node->table[slot], 1);
+	atomic_fetch_and_explicit(&data->flags, ~VMT_FRAME_LAZY, memory_order_relaxed);
+}
+
 // The page may be taken as long as its entry stays clean. Only a page that is this entry's alone is marked.
 static void lazy_free_entry(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t e)
 {
@@ -84,9 +96,13 @@ static void lazy_free_entry(struct txn *txn, struct vmt_node *node, unsigned slo
 	atomic_fetch_or_explicit(&data->flags, VMT_FRAME_LAZY, memory_order_relaxed);
 	do {
 		next = fmt_clean(e);
-	} while (!atomic_compare_exchange_weak_explicit(&node->table[slot], &e, next, memory_order_acq_rel,
+		// Sequentially consistent, with the load below: a lock-free reader that takes a reference for writing
+		// does so before it looks at the dirty bit for the last time (space/page.h). One of us sees the other.
+	} while (!atomic_compare_exchange_weak_explicit(&node->table[slot], &e, next, memory_order_seq_cst,
 							memory_order_relaxed));
 	vmt_port_publish(txn->port, &node->table[slot], 1);
+	if (atomic_load_explicit(&data->refs, memory_order_seq_cst) != 1)
+		lazy_free_undo(txn, node, slot, data);
 	// A CPU that has the entry cached as dirty would write without saying so.
 	if (fmt_dirty(e))
 		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));

@@ -144,10 +144,14 @@ static enum vmt_status fault_write_present(struct fault *fault, struct vmt_node 
 	uint64_t pa = fmt_pa(e), copy;
 	bool write = attr_prot(attr) & VMT_WRITE;
 
+	// What may be written already is the mapping's own, whatever references others have on it for the moment: to copy
+	// it now would lose what other CPUs write to it meanwhile (races.md 20).
+	if (fmt_prot(e) & VMT_WRITE)
+		return fault_spurious(fault, node, slot, e);
 	if (attr & ATTR_SHARED || frame_is_exclusive(tree, pa)) {
 		struct vmt_data *data = data_of_frame(tree->port, pa);
 
-		if (!write || fmt_prot(e) & VMT_WRITE)
+		if (!write)
 			return fault_spurious(fault, node, slot, e);
 		if (data) // written again: it is not to be taken any more
 			atomic_fetch_and_explicit(&data->flags, ~VMT_FRAME_LAZY, memory_order_relaxed);
@@ -192,8 +196,10 @@ static enum vmt_status fault_object_page(struct fault *fault, const struct backi
 
 static enum vmt_status fault_install(struct fault *fault, struct vmt_node *node, uint64_t pa, uint32_t attr, bool write)
 {
+	enum vmt_status status = fault_take(fault, pa); // while the entry's own reference is still in our hands
+
 	leaf_install(&fault->txn, node, fault->addr, leaf_make(fault->tree, pa, attr, write));
-	return fault_take(fault, pa);
+	return status;
 }
 
 static enum vmt_status fault_empty_object(struct fault *fault, struct vmt_node *node, uint32_t id, uint32_t attr)

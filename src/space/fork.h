@@ -19,6 +19,7 @@
 struct fork {
 	struct txn txn;		// the parent's; its pool serves both, its batch the parent's flushes
 	struct vmt_tree *from, *to;
+	bool hollow;		// an empty table was copied: the child has to fold it
 };
 
 static void fork_close_gate(struct vmt_tree *tree)
@@ -180,6 +181,22 @@ static enum vmt_status fork_node(struct fork *fork, struct vmt_node *from, struc
 	}
 }
 
+// Is there nothing to copy below `slot`? The parent's CPUs may keep empty tables; the child has no use for them.
+static bool fork_skips(struct fork *fork, struct vmt_node *child, const struct vmt_node *to, unsigned slot)
+{
+	void *port = fork->from->port;
+	bool hollow, skip;
+
+	vmt_port_preempt_off(port);
+	lock_exclusive(port, child);
+	hollow = node_is_empty(child);
+	skip = hollow && child->id == slot_id(to, slot);
+	fork->hollow |= hollow && !skip;
+	txn_release(&fork->txn, child);
+	vmt_port_preempt_on(port);
+	return skip;
+}
+
 static enum vmt_status fork_tree(struct fork *fork, struct vmt_node *from, struct vmt_node *to)
 {
 	unsigned first = 0, last = VMT_TABLE_SLOTS - 1;
@@ -197,7 +214,8 @@ static enum vmt_status fork_tree(struct fork *fork, struct vmt_node *from, struc
 		uint64_t e = entry_load_acquire(from, slot), pa;
 		struct vmt_node *child;
 
-		if (!fmt_is_table(e, from->level))
+		if (!fmt_is_table(e, from->level) ||
+		    fork_skips(fork, node_of_table(fork->from->port, fmt_pa(e)), to, slot))
 			continue;
 		status = pool_fill(fork->to, &fork->txn.pool, 1, 0);
 		if (status != VMT_OK)
@@ -221,6 +239,7 @@ static enum vmt_status fork_try(struct vmt_space *parent, struct vmt_space *chil
 
 	fork.from = &parent->tree;
 	fork.to = &child->tree;
+	fork.hollow = false;
 	txn_init(&fork.txn, fork.from);
 	// Reclaiming runs transactions, and they wait at the gate.
 	fork.txn.pool.reclaim = false;
@@ -231,6 +250,8 @@ static enum vmt_status fork_try(struct vmt_space *parent, struct vmt_space *chil
 	vmt_port_preempt_on(fork.to->port);
 	fork_open_gate(fork.from);
 	txn_finish(&fork.txn);
+	if (status == VMT_OK && fork.hollow)
+		tree_fold(fork.to);
 	return status;
 }
 

@@ -109,10 +109,11 @@ static void leaf_install(struct txn *txn, struct vmt_node *node, uint64_t addr, 
 	}
 	if (at != node)
 		atomic_store_explicit(&at->table[slot], leaf, memory_order_relaxed);
-	entry_publish(txn->tree, node, top_slot, at == node ? leaf : first);
-	node_add_live(node, 1);
+	// Before the store: a new table is linked unlocked, and from then on another CPU may take the page out of it.
 	if (fmt_holds_frame(leaf, 0))
 		count_resident(txn->tree, entry_frame(leaf), 1);
+	entry_publish(txn->tree, node, top_slot, at == node ? leaf : first);
+	node_add_live(node, 1);
 }
 
 #endif

@@ -375,10 +375,12 @@ static void protect_entry(struct txn *txn, struct vmt_node *node, unsigned slot,
 		if (!prot) {
 			next = present ? fmt_make_parked(pa, fmt_accessed(e), fmt_dirty(e)) : e;
 		} else if (present) {
-			next = fmt_with_prot(e, write ? prot : prot & ~(vmt_prot)VMT_WRITE);
+			next = fmt_with_prot(e, write ? prot : (prot & ~(vmt_prot)VMT_WRITE) | VMT_READ);
 		} else {
 			next = leaf_make(txn->tree, pa, attr, write);
-			if (!(e & MARKER_DIRTY) && !write)
+			if (e & MARKER_DIRTY) // a lazily freed page that was written again is not to be taken
+				next = fmt_set_dirty(next);
+			else if (!write)
 				next = fmt_clean(next);
 		}
 		if (next == e)
@@ -410,6 +412,7 @@ static void protect_slots(struct txn *txn, struct vmt_node *node, unsigned first
 {
 	const struct protect *protect = arg;
 	bool tables = node->level > 0 && node_live(node) > 0;
+	unsigned begin = first;
 
 	while (first <= last) {
 		uint32_t from = slot_id(node, first), to;
@@ -419,8 +422,11 @@ static void protect_slots(struct txn *txn, struct vmt_node *node, unsigned first
 			first++;
 			continue;
 		}
-		if (!node->ids && !tables)
+		if (!node->ids) {
+			// One id for all; slots with tables have none of their own, and taking them along needs no array.
+			first = begin;
 			end = last;
+		}
 		while (end < last && slot_id(node, end + 1) == from &&
 		       !(tables && fmt_is_table(entry_load(node, end + 1), node->level)))
 			end++;

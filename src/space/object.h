@@ -107,9 +107,10 @@ static bool frame_try_ref(struct vmt_data *data)
 {
 	uint32_t refs = atomic_load_explicit(&data->refs, memory_order_relaxed);
 
-	// Acquire pairs with the release in pool_take_page and in the entry that named the frame.
+	// Acquire pairs with the release in pool_take_page and in the entry that named the frame. Sequentially consistent
+	// for what space/page.h and lazy_free_entry agree on.
 	while (refs)
-		if (atomic_compare_exchange_weak_explicit(&data->refs, &refs, refs + 1, memory_order_acquire,
+		if (atomic_compare_exchange_weak_explicit(&data->refs, &refs, refs + 1, memory_order_seq_cst,
 							  memory_order_relaxed))
 			return true;
 	return false;

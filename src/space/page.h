@@ -24,16 +24,25 @@ static void path_read(struct vmt_tree *tree, uint64_t addr, struct path *path)
 	}
 }
 
+// A caller who will write needs a dirty entry: a clean one may be of a lazily freed page, which is taken unless it says
+// that it was written. The slow path sets the bit.
+static bool path_leaf_allows(uint64_t e, unsigned level, vmt_prot access)
+{
+	return fmt_is_leaf(e, level) && fmt_prot(e) & access && (access != VMT_WRITE || fmt_dirty(e));
+}
+
 // Does everything read so? The leaf alone would not do: a table that was unlinked as a whole keeps its entries
 // (races.md 22).
 static bool path_holds(const struct path *path, uint64_t addr, vmt_prot access)
 {
 	for (unsigned level = path->level; level <= FMT_TOP; level++) {
-		uint64_t e = entry_load_acquire(path->node[level], fmt_index(addr, level));
+		// Sequentially consistent, after the count: pairs with lazy_free_entry.
+		uint64_t e = atomic_load_explicit(&path->node[level]->table[fmt_index(addr, level)],
+						  memory_order_seq_cst);
 
 		if (level > path->level ? !fmt_same_table(e, path->entry[level]) :
-					  !fmt_is_leaf(e, level) || fmt_pa(e) != fmt_pa(path->entry[level]) ||
-						  !(fmt_prot(e) & access))
+					  !path_leaf_allows(e, level, access) ||
+						  fmt_pa(e) != fmt_pa(path->entry[level]))
 			return false;
 	}
 	return true;
@@ -50,7 +59,7 @@ static bool page_get_fast(struct vmt_tree *tree, uint64_t addr, vmt_prot access,
 	vmt_port_read_enter(tree->port);
 	path_read(tree, addr, &path);
 	*pa = fmt_pa(path.entry[path.level]);
-	if (fmt_is_leaf(path.entry[path.level], path.level) && fmt_prot(path.entry[path.level]) & access) {
+	if (path_leaf_allows(path.entry[path.level], path.level, access)) {
 		data = data_of_frame(tree->port, *pa);
 		got = !data || frame_try_ref(data);
 	}

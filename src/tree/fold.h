@@ -131,4 +131,14 @@ static void txn_finish(struct txn *txn)
 	pool_drain(txn->tree, &txn->pool);
 }
 
+// Folds every empty table of a tree.
+static void tree_fold(struct vmt_tree *tree)
+{
+	struct txn txn;
+
+	txn_init(&txn, tree);
+	txn_fold_later(&txn, tree->start, tree->end - 1);
+	txn_finish(&txn);
+}
+
 #endif

@@ -321,6 +321,14 @@ static void wrong_size(void *arg)
 	vmt_port_mem_free(f->machine, vmt_port_mem_alloc(f->machine, 100), 101);
 }
 
+static void free_referenced(void *arg)
+{
+	struct fixture *f = arg;
+
+	atomic_store_explicit(&vmt_port_frame_meta(f->machine, f->frame)->data.refs, 1, memory_order_relaxed);
+	free_frame(f);
+}
+
 static void wrong_places(void **state)
 {
 	static const struct {
@@ -339,6 +347,7 @@ static void wrong_places(void **state)
 		{ fatal, "the count is wrong" },
 		{ wrong_size, "a block of 100 bytes is freed as one of 101" },
 		{ free_root, "root on CPU 0" },
+		{ free_referenced, "is freed while somebody holds it" },
 	};
 	struct fixture f;
 
