@@ -245,8 +245,6 @@ static void id_unuse(struct txn *txn, uint32_t id)
 {
 	struct backing *backing = backing_of(txn->tree->vmt, id);
 
-	// A table that is kept instead of folded would leave the slot above it naming the object.
-	txn->keep = false;
 	// Release: our reads of the backing come before its reuse; acquire: the last one buries it after all others.
 	if (atomic_fetch_sub_explicit(&backing->uses, 1, memory_order_acq_rel) == 1) {
 		backing->dead = txn->dead;

@@ -119,6 +119,8 @@ static void check_node(struct check *check, struct vmt_node *node, unsigned firs
 		uint64_t e = entry_load(node, slot);
 
 		live += e != 0;
+		if (node->ids && node->ids[slot] && slot_is_table(node, slot))
+			check_report(check, node, slot, "an id for a slot that holds a table");
 		if (slot_id(node, slot) == ID_CLAIM && !slot_is_table(node, slot))
 			check_report(check, node, slot, "a claim with nobody at work");
 		if (!e)

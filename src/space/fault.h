@@ -20,6 +20,7 @@ struct fault {
 	bool unshare;			// make a private page the mapping's own, whatever the access
 	bool populate;			// unshare where the mapping is writable
 	bool major;
+	bool claimed;			// the last look met a claim
 	// The object page at hand, with references on both; NULL and VMT_NO_FRAME: none.
 	struct vmt_object *object;
 	uint64_t index, pa;
@@ -32,8 +33,8 @@ struct fault {
 	enum { TAKE_NOTHING, TAKE_REF, TAKE_PIN } take;
 };
 
-// Allocates what the fault will probably need. Without locks: a guess.
-static enum vmt_status fault_guess(struct fault *fault)
+// Allocates what the fault will probably need. Without locks: a guess, and no harm if there is no memory for it.
+static void fault_guess(struct fault *fault)
 {
 	struct vmt_tree *tree = fault->tree;
 	bool write = fault->access == VMT_WRITE || fault->unshare || fault->populate;
@@ -49,10 +50,9 @@ static enum vmt_status fault_guess(struct fault *fault)
 	}
 	vmt_port_read_exit(tree->port);
 	if (level > 0 && pool_fill(tree, &fault->txn.pool, level, 0) != VMT_OK)
-		return VMT_ERR_NO_MEMORY;
+		return;
 	if (write && (!e || level > 0))
-		return pool_fill_page(tree, &fault->txn.pool, true);
-	return VMT_OK;
+		pool_fill_page(tree, &fault->txn.pool, true);
 }
 
 static void fault_drop_object(struct fault *fault)
@@ -79,6 +79,8 @@ static enum vmt_status fault_provide(struct fault *fault)
 		status = object_page(fault->object, fault->index, true, &fault->pa, &fault->major);
 		if (status != VMT_OK)
 			fault->pa = VMT_NO_FRAME;
+		else if (!object_reaches(fault->object, fault->index))
+			object_retract(fault->object, fault->index, fault->pa); // the next look says so
 	}
 	if (status == VMT_OK && fault->want_tables)
 		status = pool_fill(fault->tree, pool, fault->want_tables, 0);
@@ -184,9 +186,10 @@ static enum vmt_status fault_object_page(struct fault *fault, const struct backi
 {
 	uint64_t page = fault->addr & ~VMT_PAGE_MASK, index = (page - backing->base) >> VMT_PAGE_SHIFT;
 
-	if (index >= (vmt_object_size(backing->object) + VMT_PAGE_MASK) >> VMT_PAGE_SHIFT)
+	if (!object_reaches(backing->object, index))
 		return VMT_ERR_BUS;
-	if (fault->object == backing->object && fault->index == index && fault->pa != VMT_NO_FRAME)
+	if (fault->object == backing->object && fault->index == index && fault->pa != VMT_NO_FRAME &&
+	    object_has(fault->object, index, fault->pa))
 		return VMT_OK;
 	vmt_object_ref(backing->object);
 	fault->want_object = backing->object;
@@ -265,6 +268,7 @@ static enum vmt_status fault_look(struct fault *fault, struct vmt_node *node)
 	uint64_t e = entry_load(node, slot);
 	uint32_t id = slot_id(node, slot), attr;
 
+	fault->claimed = id == ID_CLAIM;
 	if (!id_is_mapped(id))
 		return VMT_ERR_UNMAPPED;
 	attr = attr_of(fault->tree->vmt, id);
@@ -289,11 +293,19 @@ static enum vmt_status fault_look(struct fault *fault, struct vmt_node *node)
 static enum vmt_status fault_run(struct fault *fault)
 {
 	uint64_t page = fault->addr & ~VMT_PAGE_MASK;
-	enum vmt_status status = fault_guess(fault);
+	enum vmt_status status = VMT_OK;
 
+	fault_guess(fault);
 	for (unsigned round = 0; status == VMT_OK && round < FAULT_ROUNDS; round++) {
 		txn_lock(&fault->txn, page, page + VMT_PAGE_SIZE - 1);
 		status = fault_look(fault, txn_lowest(&fault->txn));
+		if (fault->claimed) { // a move is under way here: what it leaves behind is what counts
+			txn_commit(&fault->txn);
+			vmt_port_relax(fault->tree->port, true);
+			status = VMT_OK;
+			round--;
+			continue;
+		}
 		if (status != VMT_OK && status != VMT_ERR_RETRY)
 			count(fault->tree, faults_refused, 1);
 		txn_commit(&fault->txn);

@@ -117,7 +117,6 @@ static uint64_t gap_find(struct vmt_tree *tree, uint64_t low, uint64_t high, uin
 		.port = tree->port, .low = low, .high = high, .need = need, .hints = hints,
 		.fold_start = UINT64_MAX,
 	};
-	struct txn txn;
 
 	if (high <= low || high - low < need)
 		return 0;
@@ -126,11 +125,8 @@ static uint64_t gap_find(struct vmt_tree *tree, uint64_t low, uint64_t high, uin
 	gap_walk(tree->root, &search);
 	gap_unpin(tree->root, &search);
 	vmt_port_preempt_on(tree->port);
-	if (search.fold_last) {
-		txn_init(&txn, tree);
-		txn_fold_later(&txn, search.fold_start, search.fold_last);
-		txn_finish(&txn);
-	}
+	if (search.fold_last)
+		tree_fold(tree, search.fold_start, search.fold_last);
 	return search.found;
 }
 

@@ -10,7 +10,8 @@
 //    before the copy leaves its node, with the flush. A write that comes later faults, and waits at the gate. So no
 //    write to a copied page precedes a write to a page that is still to be copied: the cut is consistent.
 //
-// A pinned page stays with the parent, writable; the child gets a copy at once (races.md 26).
+// A pinned page stays with the parent; the child gets a copy at once (races.md 26). It becomes read-only before it is
+// copied like any other, or the cut would not be consistent; the parent's next write gets the permission back in place.
 //
 // The child's nodes are known to nobody else, and are filled without their locks.
 #ifndef VMT_SPACE_FORK_H
@@ -22,22 +23,28 @@ struct fork {
 	bool hollow;		// an empty table was copied: the child has to fold it
 };
 
+// One fork at a time, and none while entries are on their way from one place to another (space/move.h). A fork that waits
+// keeps further moves from beginning.
 static void fork_close_gate(struct vmt_tree *tree)
 {
-	bool open = false;
+	for (;;) {
+		uint32_t gate = tree_gate(tree);
 
-	// Relaxed on success: the node locks order the gate, see txn_lock. One fork at a time.
-	while (!atomic_compare_exchange_weak_explicit(&tree->gate, &open, true, memory_order_acquire,
-						      memory_order_relaxed)) {
-		open = false;
+		// Acquire pairs with the release of the moves that have ended. The node locks order the rest, see txn.h.
+		if (gate < GATE_MOVE && !(gate & GATE_FORK) &&
+		    atomic_compare_exchange_strong_explicit(&tree->gate, &gate, GATE_FORK, memory_order_acquire,
+							    memory_order_relaxed))
+			return;
+		if (gate >= GATE_MOVE)
+			atomic_fetch_or_explicit(&tree->gate, GATE_WAIT, memory_order_relaxed);
 		vmt_port_relax(tree->port, true);
 	}
 }
 
 static void fork_open_gate(struct vmt_tree *tree)
 {
-	// Release pairs with the acquire in txn_wait_gate.
-	atomic_store_explicit(&tree->gate, false, memory_order_release);
+	// Release pairs with the acquire in txn_wait_gate and move_begin.
+	atomic_fetch_and_explicit(&tree->gate, ~GATE_FORK, memory_order_release);
 }
 
 // One use for each counted id that the child's node names.
@@ -103,12 +110,17 @@ static bool fork_frame(struct fork *fork, struct vmt_node *from, struct vmt_node
 	struct vmt_data *data = data_of_frame(fork->from->port, pa);
 	bool own = data && pa != fork->from->vmt->zero_pa && !(attr & ATTR_SHARED);
 
-	// Relaxed: pins are taken under this node's lock.
-	if (own && atomic_load_explicit(&data->pins, memory_order_relaxed)) {
+	// Pins are taken under this node's lock. Acquire pairs with the release in vmt_page_unpin: what a device wrote is
+	// there for the copy.
+	if (own && atomic_load_explicit(&data->pins, memory_order_acquire)) {
 		uint64_t copy;
 
 		if (fork->txn.pool.page == VMT_NO_FRAME)
 			return false;
+		if (fmt_is_present(e) && fmt_prot(e) & VMT_WRITE) {
+			fork_protect(fork, from, slot, e);
+			batch_flush(&fork->txn.batch);
+		}
 		__builtin_memcpy(vmt_port_frame_ptr(fork->from->port, fork->txn.pool.page),
 				 vmt_port_frame_ptr(fork->from->port, pa), VMT_PAGE_SIZE);
 		copy = pool_take_page(fork->from, &fork->txn.pool, 0);
@@ -229,6 +241,7 @@ static enum vmt_status fork_tree(struct fork *fork, struct vmt_node *from, struc
 		vmt_port_preempt_on(fork->to->port);
 		status = fork_tree(fork, node_of_table(fork->from->port, fmt_pa(e)), child);
 	}
+	fork->hollow |= to->parent && node_is_empty(to); // all that it led to was skipped
 	return status;
 }
 
@@ -251,7 +264,7 @@ static enum vmt_status fork_try(struct vmt_space *parent, struct vmt_space *chil
 	fork_open_gate(fork.from);
 	txn_finish(&fork.txn);
 	if (status == VMT_OK && fork.hollow)
-		tree_fold(fork.to);
+		tree_fold(fork.to, fork.to->start, fork.to->end - 1);
 	return status;
 }
 

@@ -84,7 +84,7 @@ static bool frame_is_exclusive(struct vmt_tree *tree, uint64_t pa)
 	    atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT)
 		return false;
 	return atomic_load_explicit(&data->refs, memory_order_acquire) == 1 ||
-	       atomic_load_explicit(&data->pins, memory_order_relaxed) != 0;
+	       atomic_load_explicit(&data->pins, memory_order_acquire) != 0;
 }
 
 // Links `leaf` at `addr`, below `node`, whose slot there is empty: with new tables from the pool where levels are
@@ -114,6 +114,8 @@ static void leaf_install(struct txn *txn, struct vmt_node *node, uint64_t addr, 
 		count_resident(txn->tree, entry_frame(leaf), 1);
 	entry_publish(txn->tree, node, top_slot, at == node ? leaf : first);
 	node_add_live(node, 1);
+	if (at != node)
+		ids_unname(txn, node, top_slot);
 }
 
 #endif

@@ -109,7 +109,7 @@ static enum vmt_status space_new(struct vmt *vmt, const struct vmt_space_config 
 
 enum vmt_status vmt_space_create(struct vmt *vmt, const struct vmt_space_config *config, struct vmt_space **space)
 {
-	if ((config->start | config->end) & VMT_PAGE_MASK)
+	if ((config->start | config->end | config->search_start | config->search_end) & VMT_PAGE_MASK)
 		return VMT_ERR_UNALIGNED;
 	if (config->start >= config->end)
 		return VMT_ERR_EMPTY;

@@ -10,22 +10,28 @@
 // Pins the lowest table on the way to `addr`. Preemption goes off with the pin.
 static struct vmt_node *look_pin(struct vmt_tree *tree, uint64_t addr)
 {
-	vmt_port_preempt_off(tree->port);
 	for (;;) {
 		struct vmt_node *node;
-		bool right;
+		bool attached, right, fold;
+		uint64_t base, last;
 
+		vmt_port_preempt_off(tree->port);
 		vmt_port_read_enter(tree->port);
 		node = tree_descend(tree, addr, addr);
 		lock_pin(tree->port, node);
-		right = node_covers(node, tree, addr) &&
-			!fmt_is_table(entry_load(node, fmt_index(addr, node->level)), node->level);
-		if (!right)
-			lock_unpin(node);
+		attached = node_covers(node, tree, addr);
+		right = attached && !slot_is_table(node, fmt_index(addr, node->level));
+		base = node->base;
+		last = node_end(node) - 1;
+		// A fold is left only to pins of attached nodes: the mark comes from a table below.
+		fold = !right && lock_unpin(node) && attached;
 		vmt_port_read_exit(tree->port);
 		if (right)
 			return node;
-		vmt_port_relax(tree->port, false);
+		vmt_port_preempt_on(tree->port);
+		if (fold)
+			tree_fold(tree, base, last);
+		vmt_port_relax(tree->port, true);
 	}
 }
 
@@ -34,19 +40,10 @@ static void look_unpin(struct vmt_tree *tree, struct vmt_node *node)
 {
 	uint64_t base = node->base, last = node_end(node) - 1;
 	bool fold = lock_unpin(node);
-	struct txn txn;
 
 	vmt_port_preempt_on(tree->port);
-	if (!fold)
-		return;
-	txn_init(&txn, tree);
-	txn_fold_later(&txn, base, last);
-	txn_finish(&txn);
-}
-
-static bool slot_is_table(const struct vmt_node *node, unsigned slot)
-{
-	return fmt_is_table(entry_load(node, slot), node->level);
+	if (fold)
+		tree_fold(tree, base, last);
 }
 
 // The run of slots with one id that begins at `addr`, within one table. `attr`, `object`, `base` describe it.

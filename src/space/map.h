@@ -19,7 +19,7 @@ static void assign_slots(struct txn *txn, struct vmt_node *node, unsigned first,
 
 	if (!assign->keep_pages)
 		leaf_zap(txn, node, first, last, ZAP_ALL);
-	ids_set(txn, node, first, last, assign->id);
+	ids_set_bare(txn, node, first, last, assign->id);
 	count(txn->tree, mapped, ids_mapped(node, first, last) - before);
 	if (!assign->id)
 		ids_gap_changed(node);
@@ -48,11 +48,16 @@ static enum vmt_status assign_inspect(struct txn *txn, void *arg)
 	return window_ids(txn, id_is, &assign->expect) ? VMT_OK : VMT_ERR_EXISTS;
 }
 
+static bool assign_sets(const struct vmt_node *node, void *arg)
+{
+	return node->id != ((const struct assign *)arg)->id;
+}
+
 static const struct range_op assign_op = {
 	.slots = assign_slots,
 	.splits = assign_splits,
 	.inspect = assign_inspect,
-	.ids = true,
+	.sets = assign_sets,
 };
 
 // Claims [start, start + length) in one step if all of it has the id `expect`. VMT_ERR_EXISTS if not. A range that is
@@ -62,10 +67,15 @@ static enum vmt_status assign_claim(struct vmt_space *space, struct txn *txn, ui
 {
 	struct assign assign = {.id = id, .keep_pages = expect != 0, .expect = expect, .claim = true};
 	uint64_t last = start + length - 1;
+	bool owns_claims = txn->owns_claims;
 
 	for (unsigned attempt = 0; attempt < 2; attempt++) {
-		enum vmt_status status = range_lock(txn, start, last, &assign_op, &assign);
+		enum vmt_status status;
 
+		// What is claimed is not free: look elsewhere instead of waiting for it.
+		txn->owns_claims = true;
+		status = range_lock(txn, start, last, &assign_op, &assign);
+		txn->owns_claims = owns_claims;
 		if (status != VMT_OK)
 			return status;
 		if (txn->last == last) {
@@ -154,15 +164,17 @@ static enum vmt_status map_claim(const struct map *map, uint64_t addr)
 	return status;
 }
 
-static enum vmt_status map_replace(const struct map *map, uint64_t addr)
+// `*done`: the first address that was not replaced.
+static enum vmt_status map_replace(const struct map *map, uint64_t addr, uint64_t *done)
 {
 	struct assign assign = {0};
 	enum vmt_status status = map_id(map, addr, &assign.id);
 
+	*done = addr;
 	if (status != VMT_OK)
 		return status;
 	tree_note_peaks(&map->space->tree);
-	status = range_run(map->txn, addr, addr + map->request->length - 1, &assign_op, &assign, NULL);
+	status = range_run(map->txn, addr, addr + map->request->length - 1, &assign_op, &assign, done);
 	map_drop_id(map->txn, assign.id);
 	return status;
 }
@@ -206,7 +218,7 @@ enum vmt_status vmt_map(struct vmt_space *space, const struct vmt_map_request *r
 	struct map map = {.space = space, .request = request, .object = request->object, .attr = map_attr(request)};
 	struct vmt *vmt = space->tree.vmt;
 	enum vmt_status status = map_check(space, request);
-	uint64_t where = request->addr;
+	uint64_t where = request->addr, done;
 	struct txn txn;
 
 	if (status != VMT_OK)
@@ -221,7 +233,7 @@ enum vmt_status vmt_map(struct vmt_space *space, const struct vmt_map_request *r
 	if (request->flags & VMT_MAP_FIXED_NOREPLACE)
 		status = map_claim(&map, where);
 	else if (request->flags & VMT_MAP_FIXED)
-		status = map_replace(&map, where);
+		status = map_replace(&map, where, &done);
 	else
 		status = map_anywhere(&map, &where);
 	txn_finish(&txn);
@@ -405,20 +417,20 @@ static void protect_run(struct txn *txn, struct vmt_node *node, unsigned first, 
 				protect_entry(txn, node, slot, e, attr);
 		}
 	}
-	ids_set(txn, node, first, last, to);
+	ids_set_bare(txn, node, first, last, to);
 }
 
 static void protect_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
 {
 	const struct protect *protect = arg;
-	bool tables = node->level > 0 && node_live(node) > 0;
+	bool tables = node_has_tables(node);
 	unsigned begin = first;
 
 	while (first <= last) {
 		uint32_t from = slot_id(node, first), to;
 		unsigned end = first;
 
-		if (tables && fmt_is_table(entry_load(node, first), node->level)) {
+		if (tables && slot_is_table(node, first)) {
 			first++;
 			continue;
 		}
@@ -427,8 +439,7 @@ static void protect_slots(struct txn *txn, struct vmt_node *node, unsigned first
 			first = begin;
 			end = last;
 		}
-		while (end < last && slot_id(node, end + 1) == from &&
-		       !(tables && fmt_is_table(entry_load(node, end + 1), node->level)))
+		while (end < last && slot_id(node, end + 1) == from && !(tables && slot_is_table(node, end + 1)))
 			end++;
 		if (!protect_lookup(protect, from, &to))
 			vmt_port_fatal(txn->port, "vmtree: protect met an id that it had not inspected");
@@ -445,12 +456,19 @@ static bool protect_splits(struct txn *txn, const struct vmt_node *node, unsigne
 	return protect_lookup(arg, slot_id(node, slot), &to) && to != slot_id(node, slot);
 }
 
+static bool protect_sets(const struct vmt_node *node, void *arg)
+{
+	uint32_t to;
+
+	return protect_lookup(arg, node->id, &to) && to != node->id;
+}
+
 static const struct range_op protect_op = {
 	.slots = protect_slots,
 	.splits = protect_splits,
 	.inspect = protect_inspect,
 	.prepare = protect_prepare,
-	.ids = true,
+	.sets = protect_sets,
 };
 
 enum vmt_status vmt_protect(struct vmt_space *space, uint64_t addr, uint64_t length, vmt_prot prot)

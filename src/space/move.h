@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT
 // Resizing and moving mappings.
 //
-// A move has to keep faults away from both places while entries go from one to the other. It claims them: ids become
-// ID_CLAIM, on which faults are refused as if nothing were mapped (a program that touches a mapping while it moves it
-// cannot expect more), pages stay. Then:
+// A move has to keep everybody else away from both places while entries go from one to the other. It claims them: ids
+// become ID_CLAIM, pages stay. Whoever meets a claim (a fault, an unmap, another move) lets go of everything and comes
+// back until it is gone. Then:
 //
-//  1. the destination is claimed, in one step;
-//  2. the source is claimed;
+//  1. the destination is claimed: a free one in one step, a fixed one from the bottom up;
+//  2. the source is claimed, if it is still what it was;
 //  3. entries move, at most one lowest table to one other at a time, both locked, the old place flushed before either
 //     is let go (races.md 7). No table is relinked, so an address never changes its table (races.md 3, 21);
 //  4. the destination gets its id, the source loses its own.
 //
-// Only step 3 allocates; the arrays of step 4 were taken before step 1. Where step 3 fails, what was moved goes back:
-// the source's tables are still there, since a claimed table is not folded.
+// Nobody waits for a claim while it holds one, except in step 1, and there only for one at a higher address than those
+// that it holds: no circle. The gate counts moves (tree/txn.h): a fork waits for them, and they for a fork, before step 1.
+//
+// Step 3 allocates; the arrays of step 4 were taken before step 1. Where a step fails, what was moved goes back:
+// the source's tables are still there, since a claimed table is not folded, and nothing else is from here on, so that
+// folding does not use up the arrays.
 #ifndef VMT_SPACE_MOVE_H
 #define VMT_SPACE_MOVE_H
 
@@ -23,6 +27,7 @@ struct move {
 	struct txn *txn;
 	uint64_t from, old_length, to, new_length;
 	uint32_t id, new_id; // with a use each, if counted
+	bool placed; // `to` was found
 };
 
 // The id at `addr`, with a use if it is counted.
@@ -78,6 +83,19 @@ static void move_entry(struct txn *txn, struct vmt_node *from, unsigned a, struc
 	node_add_live(to, 1);
 }
 
+static bool move_piece_is_empty(const struct vmt_node *source, uint64_t from, uint64_t length)
+{
+	if (source->level > 0)
+		return true;
+	for (uint64_t at = 0; at < length; at += VMT_PAGE_SIZE) {
+		uint64_t e = entry_load(source, fmt_index(from + at, 0));
+
+		if (e && fmt_holds_frame(e, 0))
+			return false;
+	}
+	return true;
+}
+
 // Moves the pages of [from, from + length), which lies in one lowest table, to `to`, likewise.
 static enum vmt_status move_piece(struct move *move, uint64_t from, uint64_t to, uint64_t length)
 {
@@ -88,15 +106,17 @@ static enum vmt_status move_piece(struct move *move, uint64_t from, uint64_t to,
 		struct vmt_node *below, *above, *source, *target;
 		enum vmt_status status;
 		unsigned need;
+		bool empty;
 
 		txn_lock_gated(txn, low, high + length - 1);
 		below = txn_lock_path(txn, low);
 		above = txn_lock_path(txn, high);
 		source = from < to ? below : above;
 		target = from < to ? above : below;
-		need = source->level == 0 ? target->level : 0;
+		empty = move_piece_is_empty(source, from, length);
+		need = empty ? 0 : target->level;
 		if (need <= txn->pool.tables) {
-			if (source->level == 0) {
+			if (!empty) {
 				target = move_split_down(txn, target, to);
 				for (uint64_t at = 0; at < length; at += VMT_PAGE_SIZE)
 					move_entry(txn, source, fmt_index(from + at, 0), target, fmt_index(to + at, 0));
@@ -164,24 +184,39 @@ static void move_pages_back(struct move *move, uint64_t done)
 	}
 }
 
-// Unmaps a range of either place, arrays being at hand.
+// Gives up what is claimed in either place, arrays being at hand.
 static void move_drop(struct move *move, uint64_t start, uint64_t length)
 {
 	struct assign assign = {0};
+
+	if (!length)
+		return;
 
 	if (range_run(move->txn, start, start + length - 1, &assign_op, &assign, NULL) != VMT_OK)
 		vmt_port_fatal(move->space->tree.port, "vmtree: a claimed range could not be given up");
 }
 
+// Step 1. Others' claims are waited for where the place is fixed, and passed by where it is not.
 static enum vmt_status move_claim_target(struct move *move, uint32_t flags)
 {
 	struct vmt_map_request request = {.addr = move->to, .length = move->new_length};
 	struct map map = {.space = move->space, .request = &request, .attr = ID_CLAIM, .txn = move->txn};
+	enum vmt_status status;
+	uint64_t done;
 
-	if (flags & VMT_MOVE_FIXED)
-		return map_replace(&map, move->to);
-	request.addr = 0;
-	return map_anywhere(&map, &move->to);
+	if (!(flags & VMT_MOVE_FIXED)) {
+		request.addr = 0;
+		status = map_anywhere(&map, &move->to);
+		move->placed = status == VMT_OK;
+		return status;
+	}
+	move->placed = true;
+	status = map_replace(&map, move->to, &done);
+	if (status != VMT_OK) {
+		move->txn->owns_claims = true;
+		move_drop(move, move->to, done - move->to);
+	}
+	return status;
 }
 
 static void move_unclaim_source(struct move *move)
@@ -196,13 +231,13 @@ static void move_unclaim_source(struct move *move)
 static enum vmt_status move_source(struct move *move)
 {
 	enum vmt_status status = move_set_ids(move, move->from, move->old_length, &move->id, ID_CLAIM);
-	uint64_t done = 0;
+	uint64_t pages = move->old_length < move->new_length ? move->old_length : move->new_length, done = 0;
 
 	if (status != VMT_OK)
 		return status == VMT_ERR_EXISTS ? VMT_ERR_UNMAPPED : status; // it changed under our hands
 	status = pool_fill(&move->space->tree, &move->txn->pool, 0, MOVE_ARRAYS);
 	if (status == VMT_OK)
-		status = move_pages(move, move->old_length, &done);
+		status = move_pages(move, pages, &done);
 	if (status != VMT_OK) {
 		move_pages_back(move, done);
 		move_unclaim_source(move);
@@ -210,8 +245,8 @@ static enum vmt_status move_source(struct move *move)
 	return status;
 }
 
-// Steps 1 to 4, with old_length <= new_length.
-static enum vmt_status move_run(struct move *move, uint32_t flags)
+// Steps 1 to 4. Pages beyond new_length stay behind and go with the source.
+static enum vmt_status move_steps(struct move *move, uint32_t flags)
 {
 	struct vmt_tree *tree = &move->space->tree;
 	enum vmt_status status = pool_fill(tree, &move->txn->pool, 0, MOVE_ARRAYS);
@@ -221,7 +256,11 @@ static enum vmt_status move_run(struct move *move, uint32_t flags)
 		status = move_claim_target(move, flags);
 	if (status != VMT_OK)
 		return status;
-	status = id_change(tree->vmt, move->id, attr_of(tree->vmt, move->id), move->to - move->from, &move->new_id);
+	move->txn->owns_claims = true;
+	status = pool_fill(tree, &move->txn->pool, 0, MOVE_ARRAYS);
+	if (status == VMT_OK)
+		status = id_change(tree->vmt, move->id, attr_of(tree->vmt, move->id), move->to - move->from,
+				   &move->new_id);
 	if (status != VMT_OK) {
 		move_drop(move, move->to, move->new_length);
 		return status;
@@ -235,6 +274,39 @@ static enum vmt_status move_run(struct move *move, uint32_t flags)
 	else
 		move_drop(move, move->to, move->new_length);
 	node_unuse_id(move->txn, move->new_id);
+	return status;
+}
+
+static void move_begin(struct vmt_tree *tree)
+{
+	uint32_t gate = tree_gate(tree);
+
+	for (;;) {
+		// Acquire pairs with the release of the fork that opened the gate.
+		if (!(gate & (GATE_FORK | GATE_WAIT)) &&
+		    atomic_compare_exchange_weak_explicit(&tree->gate, &gate, gate + GATE_MOVE, memory_order_acquire,
+							  memory_order_relaxed))
+			return;
+		vmt_port_relax(tree->port, true);
+		gate = tree_gate(tree);
+	}
+}
+
+static enum vmt_status move_run(struct move *move, uint32_t flags)
+{
+	struct vmt_tree *tree = &move->space->tree;
+	enum vmt_status status;
+
+	move_begin(tree);
+	move->txn->fold = false;
+	status = move_steps(move, flags);
+	move->txn->fold = true;
+	move->txn->owns_claims = false;
+	txn_fold_later(move->txn, move->from, move->from + move->old_length - 1);
+	if (move->placed)
+		txn_fold_later(move->txn, move->to, move->to + move->new_length - 1);
+	// Release pairs with the acquire in fork_close_gate: no claim is left.
+	atomic_fetch_sub_explicit(&tree->gate, GATE_MOVE, memory_order_release);
 	return status;
 }
 
@@ -256,12 +328,10 @@ static enum vmt_status move_duplicate(struct vmt_space *space, uint64_t addr, ui
 {
 	struct vmt_map_request request;
 	struct vmt_area area;
-	enum vmt_status status = move_area(space, addr, VMT_PAGE_SIZE, &area);
+	enum vmt_status status = vmt_area_get(space, addr, &area);
 
 	if (status != VMT_OK)
 		return status;
-	if (!(area.flags & VMT_MAP_SHARED) || !(flags & VMT_MOVE_MAY_MOVE))
-		return VMT_ERR_ARGUMENT;
 	request = (struct vmt_map_request){
 		.addr = flags & VMT_MOVE_FIXED ? new_addr : 0,
 		.length = length,
@@ -272,7 +342,15 @@ static enum vmt_status move_duplicate(struct vmt_space *space, uint64_t addr, ui
 		.object = area.object,
 		.offset = area.offset + (addr - area.start),
 	};
-	return vmt_map(space, &request, result);
+	if (area.start > addr)
+		status = VMT_ERR_UNMAPPED;
+	else if (!(area.flags & VMT_MAP_SHARED) || !(flags & VMT_MOVE_MAY_MOVE))
+		status = VMT_ERR_ARGUMENT;
+	else
+		status = vmt_map(space, &request, result);
+	if (area.object)
+		vmt_object_put(area.object);
+	return status;
 }
 
 static enum vmt_status move_check(const struct vmt_space *space, uint64_t addr, uint64_t old_length,
@@ -330,13 +408,12 @@ enum vmt_status vmt_move(struct vmt_space *space, uint64_t addr, uint64_t old_le
 	if (!old_length)
 		return move_duplicate(space, addr, new_length, flags, new_addr, result);
 	status = move_area(space, addr, old_length, &area);
-	if (status == VMT_OK && new_length < old_length) {
-		status = vmt_unmap(space, addr + new_length, old_length - new_length);
-		old_length = new_length;
-		area.end = addr + new_length;
-	}
 	if (status != VMT_OK)
 		return status;
+	if (new_length < old_length && !(flags & VMT_MOVE_FIXED)) {
+		*result = addr;
+		return vmt_unmap(space, addr + new_length, old_length - new_length);
+	}
 	tree_note_peaks(&space->tree);
 	move.old_length = old_length;
 	txn_init(&txn, &space->tree);
@@ -382,11 +459,13 @@ enum vmt_status vmt_grow_down(struct vmt_space *space, uint64_t addr, uint64_t m
 	low = page - space->tree.start > gap ? page - gap : space->tree.start;
 	if (grow_is_near(space, low, page))
 		return VMT_ERR_UNMAPPED;
-	id = move_id_at(&space->tree, area.start);
-	if (!id_is_private_anon(id) || !(id & ATTR_GROWS_DOWN))
-		return VMT_ERR_RETRY; // it has just changed
 	txn_init(&txn, &space->tree);
-	status = assign_claim(space, &txn, page, area.start - page, 0, id);
+	id = move_id_at(&space->tree, area.start);
+	if (id_is_private_anon(id) && id & ATTR_GROWS_DOWN)
+		status = assign_claim(space, &txn, page, area.start - page, 0, id);
+	else
+		status = VMT_ERR_EXISTS; // it has just become something else
+	node_unuse_id(&txn, id);
 	txn_finish(&txn);
 	return status == VMT_ERR_EXISTS ? VMT_ERR_RETRY : status;
 }

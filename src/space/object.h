@@ -132,6 +132,39 @@ static uint64_t radix_get(struct vmt_object *object, _Atomic(uint64_t) *word)
 	}
 }
 
+// Is the frame at `pa`, on which the caller has a reference, still page `index`? A truncation may have taken it out, and
+// an extension made the index good again.
+static bool object_has(struct vmt_object *object, uint64_t index, uint64_t pa)
+{
+	_Atomic(uint64_t) *word = radix_word(object, index, false);
+
+	// Acquire pairs with the exchange in object_drop_page.
+	return word && atomic_load_explicit(word, memory_order_acquire) == pa;
+}
+
+// Takes page `index` out again, if it is still `pa`: it was made while the object became too small for it.
+static void object_retract(struct vmt_object *object, uint64_t index, uint64_t pa)
+{
+	_Atomic(uint64_t) *word = radix_word(object, index, false);
+
+	// Acquire-release: as in object_drop_page.
+	if (!word || !atomic_compare_exchange_strong_explicit(word, &pa, 0, memory_order_acq_rel, memory_order_relaxed))
+		return;
+	atomic_fetch_sub_explicit(&object->pages, 1, memory_order_relaxed);
+	frame_unref(object->vmt->port, pa);
+}
+
+uint64_t vmt_object_size(const struct vmt_object *object)
+{
+	// Acquire pairs with the release in vmt_object_set_size.
+	return atomic_load_explicit(&object->size, memory_order_acquire);
+}
+
+static bool object_reaches(const struct vmt_object *object, uint64_t index)
+{
+	return index < (vmt_object_size(object) + VMT_PAGE_MASK) >> VMT_PAGE_SHIFT;
+}
+
 // A new page with two references, the object's and the caller's.
 static enum vmt_status object_make_page(struct vmt_object *object, uint64_t index, uint64_t *pa)
 {
@@ -287,12 +320,6 @@ void vmt_object_put(struct vmt_object *object)
 void *vmt_object_owner(const struct vmt_object *object)
 {
 	return object->owner;
-}
-
-uint64_t vmt_object_size(const struct vmt_object *object)
-{
-	// Acquire pairs with the release in vmt_object_set_size.
-	return atomic_load_explicit(&object->size, memory_order_acquire);
 }
 
 uint64_t vmt_object_pages(const struct vmt_object *object)

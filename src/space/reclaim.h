@@ -67,6 +67,7 @@ static uint64_t tree_reclaim(struct vmt_tree *tree, uint64_t pages)
 	tree_note_peaks(tree);
 	txn_init(&txn, tree);
 	txn.keep = false;
+	txn.owns_claims = true; // a move may be what is short of memory; what it has claimed can be taken like the rest
 	// Relaxed: cleared before the sweep, so that what is owed from now on is not forgotten.
 	atomic_store_explicit(&tree->owed, false, memory_order_relaxed);
 	range_run(&txn, tree->start, tree->end - 1, &reclaim_op, &reclaim, NULL);

@@ -60,7 +60,7 @@ static void fold_upwards(struct txn *txn, struct vmt_node *node)
 			return;
 		txn->parent[txn->parents++] = parent;
 		// A fork that has already copied the parent relies on its slots; see txn_lock.
-		if (atomic_load_explicit(&txn->tree->gate, memory_order_relaxed)) {
+		if (tree_gate(txn->tree) & GATE_FORK) {
 			txn_fold_later(txn, node->base, node_end(node) - 1);
 			return;
 		}
@@ -131,13 +131,13 @@ static void txn_finish(struct txn *txn)
 	pool_drain(txn->tree, &txn->pool);
 }
 
-// Folds every empty table of a tree.
-static void tree_fold(struct vmt_tree *tree)
+// Folds every empty table in [start, last]. Nothing is held.
+static void tree_fold(struct vmt_tree *tree, uint64_t start, uint64_t last)
 {
 	struct txn txn;
 
 	txn_init(&txn, tree);
-	txn_fold_later(&txn, tree->start, tree->end - 1);
+	txn_fold_later(&txn, start, last);
 	txn_finish(&txn);
 }
 

@@ -43,6 +43,16 @@ static unsigned ids_breaks(const uint32_t *ids, unsigned first, unsigned last)
 	return n;
 }
 
+static bool slot_is_table(const struct vmt_node *node, unsigned slot)
+{
+	return fmt_is_table(entry_load(node, slot), node->level);
+}
+
+static bool node_has_tables(const struct vmt_node *node)
+{
+	return node->level > 0 && node_live(node) > 0;
+}
+
 // Gives the node an array, out of the pool. The caller made sure that there is one.
 static void ids_expand(struct txn *txn, struct vmt_node *node)
 {
@@ -54,6 +64,14 @@ static void ids_expand(struct txn *txn, struct vmt_node *node)
 	node->ids = ids;
 	node->breaks = 0;
 	count(txn->tree, array_bytes, (int64_t)ARRAY_BYTES);
+	if (!node_has_tables(node))
+		return;
+	for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++)
+		if (slot_is_table(node, i))
+			ids[i] = 0;
+	node->breaks = (uint16_t)ids_breaks(ids, 0, VMT_TABLE_SLOTS - 1);
+	if (node->id & ID_COUNTED && !ids_contain(ids, node->id))
+		id_unuse(txn, node->id); // it was named for slots that all hold tables by now
 }
 
 // Back to one id. The array goes to the pool, or to the port when that is full.
@@ -111,13 +129,13 @@ static bool ids_can_set(const struct txn *txn, const struct vmt_node *node, unsi
 // Pages of address space that have attributes, among slots with no table below.
 static int64_t ids_mapped(const struct vmt_node *node, unsigned first, unsigned last)
 {
-	bool tables = node->level > 0 && node_live(node) > 0;
+	bool tables = node_has_tables(node);
 	int64_t slots = 0;
 
 	for (unsigned i = first; i <= last; i++) {
 		uint32_t id = slot_id(node, i);
 
-		slots += id && id != ID_CLAIM && !(tables && fmt_is_table(entry_load(node, i), node->level));
+		slots += id && id != ID_CLAIM && !(tables && slot_is_table(node, i));
 	}
 	return slots << (FMT_INDEX_BITS * node->level);
 }
@@ -131,7 +149,8 @@ static void ids_gap_changed(struct vmt_node *node)
 			atomic_store_explicit(&node->gap, GAP_UNKNOWN, memory_order_relaxed);
 }
 
-// Sets the ids of slots [first, last]. The node's exclusive lock is held; an array is in the pool if one is needed.
+// Sets the ids of slots [first, last], which hold no tables, or are all. The node's exclusive lock is held; an array is
+// in the pool if one is needed.
 static void ids_set(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
 {
 	if (!node->ids) {
@@ -148,6 +167,38 @@ static void ids_set(struct txn *txn, struct vmt_node *node, unsigned first, unsi
 		ids_expand(txn, node);
 	}
 	ids_set_mixed(txn, node, first, last, id);
+}
+
+// The same for slots among which there may be tables: those are left out.
+static void ids_set_bare(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+{
+	if (!node_has_tables(node) || (first == 0 && last == VMT_TABLE_SLOTS - 1)) {
+		ids_set(txn, node, first, last, id);
+		return;
+	}
+	while (first <= last) {
+		unsigned end = first;
+
+		while (end <= last && !slot_is_table(node, end))
+			end++;
+		if (end > first)
+			ids_set(txn, node, first, end - 1, id);
+		first = end + 1;
+	}
+}
+
+// A table was linked in `slot`: the node stops naming an id for it. Without this an object would live for as long as
+// some table hangs where it was once mapped. Takes no array: one that is not there is not needed.
+static void ids_unname(struct txn *txn, struct vmt_node *node, unsigned slot)
+{
+	if (node->ids) {
+		ids_set_mixed(txn, node, slot, slot, 0);
+		return;
+	}
+	if (!(node->id & ID_COUNTED) || node_live(node) < VMT_TABLE_SLOTS)
+		return;
+	node_unuse_id(txn, node->id); // no slot without a table is left
+	node->id = 0;
 }
 
 #endif

@@ -18,7 +18,8 @@ struct range_op {
 	enum vmt_status (*inspect)(struct txn *txn, void *arg);
 	// With nothing held: provides what `inspect` missed.
 	enum vmt_status (*prepare)(struct txn *txn, void *arg);
-	bool ids;	// may change ids: arrays are needed
+	// Would setting the slots of a node that has one id change it? NULL: ids do not change, and no arrays are needed.
+	bool (*sets)(const struct vmt_node *node, void *arg);
 	bool above;	// an entry may take the place of a table that the range covers whole: lock the one above it
 };
 
@@ -57,6 +58,17 @@ static unsigned range_split_cost(unsigned level, uint64_t start, uint64_t last)
 	return cost;
 }
 
+// Does giving the slots that [start, last] covers whole another id take an array?
+static bool range_takes_array(const struct vmt_node *node, uint64_t start, uint64_t last, const struct range_op *op,
+			      void *arg)
+{
+	unsigned first = fmt_index(start, node->level), end = fmt_index(last, node->level);
+	bool low = slot_is_partial(node, first, start, last);
+	bool high = first != end && slot_is_partial(node, end, start, last);
+
+	return op->sets && !node->ids && first + low + high <= end && op->sets(node, arg);
+}
+
 static unsigned range_edge_cost(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t start, uint64_t last,
 				const struct range_op *op, void *arg)
 {
@@ -84,12 +96,12 @@ static void range_need(struct txn *txn, const struct range_op *op, void *arg, un
 			continue;
 		first = fmt_index(start, node->level);
 		end = fmt_index(last, node->level);
-		*arrays += op->ids && !node->ids;
+		*arrays += range_takes_array(node, start, last, op, arg);
 		*tables += range_edge_cost(txn, node, first, start, last, op, arg);
 		if (end != first)
 			*tables += range_edge_cost(txn, node, end, start, last, op, arg);
 	}
-	if (op->ids)
+	if (op->sets)
 		*arrays += *tables;
 }
 
@@ -141,6 +153,26 @@ static void range_split(struct txn *txn, struct vmt_node *parent, unsigned slot)
 	atomic_store_explicit(&node->lock, LOCK_EXCL, memory_order_relaxed);
 	txn->node[txn->held++] = node;
 	entry_publish(txn->tree, parent, slot, fmt_make_table(pa));
+	ids_unname(txn, parent, slot);
+}
+
+// Does the window hold addresses that a move has claimed? Only while moves are under way: the count in the gate was
+// raised before anything was claimed.
+static bool range_meets_claim(struct txn *txn)
+{
+	if (txn->owns_claims || tree_gate(txn->tree) < GATE_MOVE)
+		return false;
+	for (unsigned n = 0; n < txn->held; n++) {
+		struct vmt_node *node = txn->node[n];
+		uint64_t start = txn->start, last = txn->last;
+
+		range_clamp(node, &start, &last);
+		for (unsigned slot = fmt_index(start, node->level); start <= last && slot <= fmt_index(last, node->level);
+		     slot++)
+			if (slot_id(node, slot) == ID_CLAIM && !slot_is_table(node, slot))
+				return true;
+	}
+	return false;
 }
 
 static void range_apply(struct txn *txn, struct vmt_node *node, uint64_t start, uint64_t last,
@@ -177,6 +209,11 @@ static enum vmt_status range_lock(struct txn *txn, uint64_t start, uint64_t last
 
 		txn->above = op->above && !((start | (last + 1)) & (fmt_table_span(0) - 1));
 		txn_lock(txn, start, last);
+		if (range_meets_claim(txn)) {
+			txn_abort(txn);
+			vmt_port_relax(txn->port, true);
+			continue;
+		}
 		if (op->inspect)
 			status = op->inspect(txn, arg);
 		if (status == VMT_OK) {

@@ -22,7 +22,8 @@
 //     C.base == P.base + s * span(P.level).
 //  3. A leaf, parked or present, lies at an address with attributes that allow what the entry allows; its frame's
 //     references cover all entries that hold it.
-//  4. ids != NULL only if breaks != 0 or some slot holds a table.
+//  4. ids != NULL only if breaks != 0. In an array, slots that hold tables name 0; where there is one id, it is that of
+//     the slots without tables, and there is one.
 //  5. A node other than the root with live == 0 and ids == NULL is folded, is kept by a CPU (vmt_cpu::kept), or its
 //     parent's word says LOCK_FOLD.
 #ifndef VMT_TREE_TREE_H
@@ -72,9 +73,7 @@ struct vmt_tree {
 	uint64_t root_pa;
 	uint64_t start, end;
 	bool user;
-	// Set while a fork copies the tree: every transaction that would change something waits. Written by the forking
-	// CPU before it locks the first node and after it released the last; read under a node's lock, which orders it.
-	_Atomic bool gate;
+	_Atomic uint32_t gate; // see txn.h
 	// An empty table could not be folded for want of an array; vmt_reclaim sweeps and clears it. Relaxed.
 	_Atomic bool owed;
 	// Ends in 0 where the next value has to come from vmt::generation; see flush.h.

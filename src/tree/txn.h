@@ -15,6 +15,19 @@
 #ifndef VMT_TREE_TXN_H
 #define VMT_TREE_TXN_H
 
+// The gate of a tree keeps forks and moves apart, and everything else out of a fork (space/fork.h, space/move.h):
+//
+//	GATE_FORK	a fork copies the tree: who would change something waits. Set before the fork locks its first
+//			node, cleared after it has released the last
+//	GATE_WAIT	a fork waits for the moves under way; no further move begins
+//	GATE_MOVE	counts moves under way: ids may be ID_CLAIM
+//
+// Read relaxed under a node's lock, which orders it: a fork that has already visited this node, and a move that has
+// claimed something in it, set their part before they locked it.
+#define GATE_FORK UINT32_C(1)
+#define GATE_WAIT UINT32_C(2)
+#define GATE_MOVE UINT32_C(4)
+
 #define TXN_HELD  64
 #define TXN_SPLIT (2 * (FMT_TOP + 1))
 #define TXN_LATER 4
@@ -29,6 +42,7 @@ struct txn {
 	struct vmt_node *parent[FMT_TOP + 1];
 	bool keep;			// an emptied lowest table may be kept for this CPU's next use
 	bool fold;			// empty tables are folded at all
+	bool owns_claims;		// the claims that it meets are its own, or do not matter to it
 	bool above;			// step 1 stops above a table that the range covers whole
 	uint32_t dead;			// descriptors that lost their last use; space/attr.h
 	unsigned later;			// ranges to fold when nothing is held
@@ -43,7 +57,7 @@ static void txn_init(struct txn *txn, struct vmt_tree *tree)
 	txn->port = tree->port;
 	txn->held = txn->parents = txn->later = 0;
 	txn->keep = txn->fold = true;
-	txn->above = false;
+	txn->above = txn->owns_claims = false;
 	txn->dead = 0;
 	pool_init(&txn->pool);
 	batch_init(&txn->batch, tree);
@@ -150,10 +164,15 @@ static bool txn_lock_below(struct txn *txn, struct vmt_node *node, uint64_t star
 	return true;
 }
 
+static uint32_t tree_gate(const struct vmt_tree *tree)
+{
+	return atomic_load_explicit(&tree->gate, memory_order_relaxed);
+}
+
 static void txn_wait_gate(struct txn *txn)
 {
 	// Acquire pairs with the release that opens the gate in space/fork.h.
-	while (atomic_load_explicit(&txn->tree->gate, memory_order_acquire))
+	while (atomic_load_explicit(&txn->tree->gate, memory_order_acquire) & GATE_FORK)
 		vmt_port_relax(txn->port, true);
 }
 
@@ -164,9 +183,7 @@ static void txn_lock_gated(struct txn *txn, uint64_t start, uint64_t last)
 		vmt_port_preempt_off(txn->port);
 		txn->node[0] = txn_lock_top(txn, start, last);
 		txn->held = 1;
-		// Relaxed: a fork that has already visited this node closed the gate before it locked it, and the
-		// node's lock orders that. One that has not will see what we do.
-		if (!atomic_load_explicit(&txn->tree->gate, memory_order_relaxed))
+		if (!(tree_gate(txn->tree) & GATE_FORK))
 			break;
 		txn->held = 0;
 		txn_release(txn, txn->node[0]);
