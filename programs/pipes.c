@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,14 @@ static void on(int number, int flags)
 	struct sigaction action = {.sa_handler = count_signal, .sa_flags = flags};
 
 	sigaction(number, &action, NULL);
+}
+
+// SIGALRM at this interval, 0: no more. A call that is to be interrupted is, however slow the machine.
+static void alarms(long microseconds)
+{
+	struct itimerval t = {{0, microseconds}, {0, microseconds}};
+
+	setitimer(ITIMER_REAL, &t, NULL);
 }
 
 static void ready(const char *what, int fd, int events, int timeout)
@@ -131,6 +140,34 @@ static void stream(void)
 	printf("streamed %lu bytes, sum %lx\n", n, sum);
 }
 
+// A blocked writer goes on as soon as there is room for a page, though nobody reads any more.
+static void trickle(void)
+{
+	static char buf[80000];
+	int p[2], n = 0;
+
+	pipe(p);
+	fflush(stdout);
+	if (fork() == 0) {
+		write(p[1], buf, sizeof(buf));
+		_exit(0);
+	}
+	for (int i = 0; i < 3; i++) {
+		while (n != 65536) {
+			usleep(1000);
+			ioctl(p[0], FIONREAD, &n);
+		}
+		figure("full", n);
+		read(p[0], buf, 4096);
+		n = 0;
+	}
+	close(p[1]);
+	while (read(p[0], buf, sizeof(buf)) > 0)
+		;
+	close(p[0]);
+	wait(NULL);
+}
+
 static void *write_records(void *arg)
 {
 	int fd = *(int *)arg;
@@ -200,16 +237,24 @@ static void waiting(void)
 	read(p[0], &c, 1);
 	on(SIGALRM, 0);
 	signals = 0;
-	ualarm(20000, 0);
-	ready("interrupted", p[0], POLLIN, 10000);
-	ualarm(20000, 0);
+	alarms(20000);
+	ready("interrupted", p[0], POLLIN, 100000);
 	answer("read interrupted", read(p[0], &c, 1));
-	figure("signals", signals);
+	answer("select interrupted", select(0, NULL, NULL, NULL, NULL));
+	alarms(0);
+	figure("signals", signals > 0);
+	signals = 0;
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGALRM);
-	ualarm(1000, 0);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	raise(SIGALRM);
 	figure("masked", ppoll(NULL, 0, &later, &mask));
 	figure("signals", signals);
+	sigemptyset(&mask);
+	answer("unmasked", ppoll(NULL, 0, NULL, &mask));
+	figure("signals", signals);
+	sigaddset(&mask, SIGALRM);
+	sigprocmask(SIG_UNBLOCK, &mask, NULL);
 	on(SIGALRM, SA_RESTART);
 	fflush(stdout);
 	if (fork() == 0) {
@@ -217,9 +262,9 @@ static void waiting(void)
 		write(p[1], "x", 1);
 		_exit(0);
 	}
-	ualarm(20000, 0);
+	alarms(5000);
 	figure("read restarted", read(p[0], &c, 1));
-	figure("signals", signals);
+	alarms(0);
 	wait(NULL);
 	close(p[0]);
 	close(p[1]);
@@ -253,6 +298,22 @@ static void fifos(void)
 	unlink("fifo");
 }
 
+// Waits until a child sleeps, as /proc says.
+static void until_asleep(pid_t pid)
+{
+	char path[40], text[200];
+
+	sprintf(path, "/proc/%d/stat", pid);
+	for (int times = 0; times < 5; usleep(2000)) {
+		int fd = open(path, O_RDONLY);
+		ssize_t n = read(fd, text, sizeof(text) - 1);
+
+		close(fd);
+		text[n < 0 ? 0 : n] = 0;
+		times = strstr(text, ") S ") ? times + 1 : 0;
+	}
+}
+
 static struct flock range(int type, long start, long length)
 {
 	return (struct flock){.l_type = type, .l_start = start, .l_len = length};
@@ -281,7 +342,9 @@ static void in_the_way(const char *what, int fd, long start, long length)
 
 static void locking(void)
 {
-	int fd = open("lock", O_RDWR | O_CREAT, 0600), again = open("lock", O_RDWR), p[2];
+	int fd = open("lock", O_RDWR | O_CREAT, 0600), again = open("lock", O_RDWR);
+	pid_t child;
+	int p[2];
 	struct flock l = range(F_WRLCK, 10, 30);
 
 	answer("lock", fcntl(fd, F_SETLK, &l));
@@ -314,7 +377,8 @@ static void locking(void)
 	fcntl(fd, F_SETLK, &l);
 	pipe(p);
 	fflush(stdout);
-	if (fork() == 0) {
+	child = fork();
+	if (child == 0) {
 		l = range(F_WRLCK, 1, 1);
 		fcntl(fd, F_SETLK, &l);
 		write(p[1], "x", 1);
@@ -324,7 +388,7 @@ static void locking(void)
 		_exit(0);
 	}
 	read(p[0], &(char){0}, 1);
-	usleep(30000);
+	until_asleep(child);
 	l = range(F_WRLCK, 1, 1);
 	answer("deadlock", fcntl(fd, F_SETLKW, &l));
 	fflush(stdout);
@@ -368,6 +432,7 @@ int main(void)
 	}
 	basics();
 	stream();
+	trickle();
 	atomicity();
 	waiting();
 	fifos();

@@ -11,7 +11,7 @@ tr -cs 'A-Za-z' '\n' < "$file" | tr a-z A-Z | sort | uniq -c | sort -k1,1rn -k2 
 
 # Every part is sorted by a process of its own, at the same time.
 lines=$(wc -l < "$file")
-split -l $((lines / 4 + 1)) "$file" part.
+awk -v size=$((lines / 4 + 1)) '{ print > ("part." int((NR - 1) / size)) }' "$file"
 for part in part.*; do
 	sort "$part" > "sorted.$part" &
 done

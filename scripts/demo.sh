@@ -61,6 +61,6 @@ title "1. Debian's busybox: a shell script with pipes and forks on $text"
 compare "The shell script" --cpus 2 --file "$script" --file "$text" -- "$busybox" sh "$script" "$text"
 
 title "2. Four threads churn through memory with jemalloc, on four CPUs"
-compare "The allocator" --cpus 4 -- "$PWD/$build/programs/churn-jemalloc" 4 30000
+compare "The allocator" --cpus 4 -- "$PWD/$build/programs/churn-jemalloc" 4 200000
 
 exit $failed

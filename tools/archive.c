@@ -11,14 +11,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+// By path; what is in front of it does not count.
 static int compare(const void *a, const void *b)
 {
-	return strcmp(a, b);
+	return strcmp((const char *)a + 1, (const char *)b + 1);
+}
+
+// The kind of what is there, or 0.
+static char kind_of(const struct archive *archive, const char *path)
+{
+	char *key = must_format("?%s", path);
+	char *const *found = tfind(key, &archive->names, compare);
+
+	free(key);
+	return found ? **found : 0;
 }
 
 bool archive_holds(const struct archive *archive, const char *path)
 {
-	return tfind(path, &archive->names, compare);
+	return kind_of(archive, path);
 }
 
 static void put(struct archive *archive, const void *data, size_t length)
@@ -50,18 +61,18 @@ static void put_header(
 }
 
 // Makes the folders above `path`, then notes `path` itself. False when it is there already.
-static bool enter(struct archive *archive, const char *path)
+static bool enter(struct archive *archive, char kind, const char *path)
 {
+	const char *slash = strrchr(path, '/');
+
 	if (archive_holds(archive, path))
 		return false;
-	char *copy = must_copy(path);
-	char *slash = strrchr(copy, '/');
-	if (slash && slash != copy) {
-		*slash = 0;
-		archive_folder(archive, copy, 0755);
-		*slash = '/';
+	if (slash && slash != path) {
+		char *above = must_format("%.*s", (int)(slash - path), path);
+		archive_folder(archive, above, 0755);
+		free(above);
 	}
-	if (!tsearch(copy, &archive->names, compare))
+	if (!tsearch(must_format("%c%s", kind, path), &archive->names, compare))
 		archive->error = ENOMEM;
 	return true;
 }
@@ -71,16 +82,20 @@ void archive_start(struct archive *archive, int fd)
 	*archive = (struct archive){.fd = fd, .next_inode = 1};
 }
 
-void archive_folder(struct archive *archive, const char *path, unsigned mode)
+bool archive_folder(struct archive *archive, const char *path, unsigned mode)
 {
-	if (strcmp(path, "/") && enter(archive, path))
-		put_header(archive, path + 1, S_IFDIR | mode, 0, 0);
+	if (!strcmp(path, "/"))
+		return true;
+	if (!enter(archive, 'd', path))
+		return kind_of(archive, path) != 'f';
+	put_header(archive, path + 1, S_IFDIR | mode, 0, 0);
+	return true;
 }
 
 void archive_data(
 	struct archive *archive, const char *path, unsigned mode, const void *data, size_t length)
 {
-	if (!enter(archive, path))
+	if (!enter(archive, 'f', path))
 		return;
 	put_header(archive, path + 1, S_IFREG | mode, length, 0);
 	put(archive, data, length);
@@ -89,7 +104,7 @@ void archive_data(
 
 void archive_link(struct archive *archive, const char *path, const char *target)
 {
-	if (!enter(archive, path))
+	if (!enter(archive, 'l', path))
 		return;
 	put_header(archive, path + 1, S_IFLNK | 0777, strlen(target), 0);
 	put(archive, target, strlen(target));
@@ -105,7 +120,7 @@ int archive_file(struct archive *archive, const char *path, int file)
 		return errno;
 	if (info.st_size > INT32_MAX)
 		return EFBIG;
-	if (!enter(archive, path))
+	if (!enter(archive, 'f', path))
 		return 0;
 	put_header(archive, path + 1, S_IFREG | (info.st_mode & 07777), (uint64_t)info.st_size,
 		info.st_mtime);

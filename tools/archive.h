@@ -9,14 +9,15 @@ struct archive {
 	int fd;
 	uint32_t next_inode;
 	uint64_t bytes; // written so far
-	void *names;    // a tree (search.h) of the paths that it holds
-	int error;      // errno of the first write that failed; nothing is written after it
+	void *names; // a tree (search.h) of what it holds: the kind ('d', 'f', 'l'), then the path
+	int error;   // errno of the first write that failed; nothing is written after it
 };
 
 // Paths are absolute, without ".", ".." and empty parts. Folders above a path that are not there
 // yet are made with mode 0755. Adding a path a second time changes nothing: the first one stays.
 void archive_start(struct archive *archive, int fd);
-void archive_folder(struct archive *archive, const char *path, unsigned mode);
+// False when something else than a folder or a link is at that place.
+bool archive_folder(struct archive *archive, const char *path, unsigned mode);
 void archive_data(
 	struct archive *archive, const char *path, unsigned mode, const void *data, size_t length);
 void archive_link(struct archive *archive, const char *path, const char *target);

@@ -19,6 +19,8 @@
 // 2026-01-01 00:00 UTC.
 #define ICOUNT_EPOCH 1767225600000000000LL
 
+#define WHOLE_INPUT (2u << 20) // bytes of standard input that go along whole
+
 static int refuse(const char *path, int error)
 {
 	say("%s: %s", path,
@@ -253,25 +255,50 @@ static void add_environment(
 	add_text(archive, "/.vmtree/env", &text);
 }
 
-static void add_orders(struct archive *archive, const struct options *options,
-	const struct program *program, const struct terminal *terminal)
+static void add_orders(struct archive *archive, const struct guest *guest)
 {
+	const struct terminal *terminal = &guest->terminal;
 	struct text text = {0};
 	struct timespec now;
 
 	archive_folder(archive, "/.vmtree", 0700);
-	for (char **argument = options->program; *argument; argument++)
+	for (char **argument = guest->options->program; *argument; argument++)
 		text_add(&text, *argument, strlen(*argument) + 1);
 	add_text(archive, "/.vmtree/args", &text);
-	add_environment(archive, options, terminal);
+	add_environment(archive, guest->options, terminal);
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	int64_t epoch = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	text_print(&text, "exec %s\ncwd %s\ntty %u\nepoch %lld\n", program->path, options->cwd,
-		terminal->mask, options->icount ? ICOUNT_EPOCH : (long long)epoch);
+	text_print(&text, "exec %s\ncwd %s\ntty %u\nepoch %lld\n", guest->program->path,
+		guest->options->cwd, terminal->mask,
+		guest->options->icount ? ICOUNT_EPOCH : (long long)epoch);
 	if (terminal->mask && terminal->rows && terminal->columns)
 		text_print(&text, "rows %u\ncols %u\n", terminal->rows, terminal->columns);
 	add_text(archive, "/.vmtree/config", &text);
+}
+
+// Standard input that goes along whole.
+static int add_input(struct archive *archive, int fd)
+{
+	static char block[1 << 16];
+	struct text text = {0};
+	ssize_t got;
+
+	while ((got = read(fd, block, sizeof(block))) != 0) {
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			break;
+		text_add(&text, block, (size_t)got);
+		if (text.length > WHOLE_INPUT) {
+			text_free(&text);
+			say("with --icount standard input has at most 2 MiB: bring more with "
+			    "--file");
+			return EXIT_FAILED;
+		}
+	}
+	add_text(archive, "/.vmtree/stdin", &text);
+	return -1;
 }
 
 static int finish(struct archive *archive)
@@ -283,29 +310,49 @@ static int finish(struct archive *archive)
 	return error ? EXIT_FAILED : -1;
 }
 
-int guestfiles_write(int fd, const struct options *options, const struct program *program,
-	const struct terminal *terminal, uint64_t *size)
+// Where the program starts: made when it is not there.
+static int add_cwd(struct archive *archive, const char *path)
+{
+	char *cwd = normal_path(path);
+	bool good = archive_folder(archive, cwd, 0755);
+
+	if (!good)
+		say("--cwd %s: is not a folder in the machine", path);
+	free(cwd);
+	return good ? -1 : EXIT_FAILED;
+}
+
+static int fill(struct archive *archive, const struct guest *guest)
+{
+	const struct program *program = guest->program;
+
+	add_orders(archive, guest);
+	add_folders(archive);
+	int status = bring_file(archive, program->real, program->real);
+	if (strcmp(program->path, program->real))
+		archive_link(archive, program->path, program->real);
+	if (status < 0 && guest->input >= 0)
+		status = add_input(archive, guest->input);
+	if (status < 0)
+		status = bring_options(archive, guest->options);
+	add_accounts(archive);
+	link_applets(archive, program);
+	if (status < 0)
+		status = add_cwd(archive, guest->options->cwd);
+	return status;
+}
+
+int guestfiles_write(int fd, const struct guest *guest, uint64_t *size)
 {
 	struct archive archive;
 
 	// A newline in a path would be a second line of the configuration.
-	if (strchr(program->path, '\n') || strchr(options->cwd, '\n')) {
-		say("%s: a newline in a path is not supported", program->typed);
+	if (strchr(guest->program->path, '\n') || strchr(guest->options->cwd, '\n')) {
+		say("%s: a newline in a path is not supported", guest->program->typed);
 		return EXIT_FAILED;
 	}
 	archive_start(&archive, fd);
-	add_orders(&archive, options, program, terminal);
-	add_folders(&archive);
-	int status = bring_file(&archive, program->real, program->real);
-	if (strcmp(program->path, program->real))
-		archive_link(&archive, program->path, program->real);
-	if (status < 0)
-		status = bring_options(&archive, options);
-	char *cwd = normal_path(options->cwd);
-	archive_folder(&archive, cwd, 0755);
-	free(cwd);
-	add_accounts(&archive);
-	link_applets(&archive, program);
+	int status = fill(&archive, guest);
 	int end = finish(&archive);
 	*size = archive.bytes;
 	return status < 0 ? end : status;

@@ -14,10 +14,17 @@ struct terminal {
 	unsigned columns;
 };
 
+// What the RAM disk is made of.
+struct guest {
+	const struct options *options;
+	const struct program *program;
+	struct terminal terminal;
+	int input; // standard input that goes along whole, or -1
+};
+
 // Writes the archive to `fd`. Sets `size` to its bytes. Returns -1, or the status to exit with
 // after one line.
-int guestfiles_write(int fd, const struct options *options, const struct program *program,
-	const struct terminal *terminal, uint64_t *size);
+int guestfiles_write(int fd, const struct guest *guest, uint64_t *size);
 
 // An archive with nothing but a program of a few instructions that exits with status 0: for trying
 // a machine.

@@ -56,15 +56,26 @@ static bool same_output(void)
 static int make_ramdisk(struct run *run)
 {
 	const struct options *options = run->options;
-	struct terminal terminal = find_terminal();
+	struct guest guest = {
+		.options = options,
+		.program = &run->program,
+		.terminal = find_terminal(),
+		.input = -1,
+	};
 	uint64_t size = 0;
+
+	// Bytes that come while the machine runs come at moments that are never the same twice.
+	if (options->icount) {
+		guest.input = STDIN_FILENO;
+		guest.terminal.mask &= ~1u;
+	}
 
 	run->setup.ramdisk = memfd_create("vmtree-ramdisk", MFD_CLOEXEC);
 	if (run->setup.ramdisk < 0) {
 		say("no memory for the RAM disk: %s", strerror(errno));
 		return EXIT_FAILED;
 	}
-	int status = guestfiles_write(run->setup.ramdisk, options, &run->program, &terminal, &size);
+	int status = guestfiles_write(run->setup.ramdisk, &guest, &size);
 	// It is in memory twice while the kernel unpacks it.
 	if (status < 0 && size > options->memory_bytes / 2 - (16 << 20)) {
 		say("the program and its files have %llu MiB: --memory must be more than twice "
@@ -239,7 +250,7 @@ static int run_machine(struct run *run)
 	struct session session = {
 		.machine = &machine,
 		.control = &control,
-		.input = STDIN_FILENO,
+		.input = run->options->icount ? -1 : STDIN_FILENO,
 		.output = STDOUT_FILENO,
 		.error_output = STDERR_FILENO,
 		.show = true,

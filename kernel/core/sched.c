@@ -249,6 +249,9 @@ static void switch_task(bool preempted)
 	atomic_store_explicit(&next->on_cpu, true, memory_order_relaxed);
 	atomic_store_explicit(&next->cpu, c->id, memory_order_relaxed);
 	account_switch(c, prev, next);
+	if (next->notify_switch)
+		/* Relaxed: read by the task itself on its way to user mode. */
+		atomic_fetch_or_explicit(&next->pending_work, WORK_OTHER, memory_order_relaxed);
 	if (prev == c->idle)
 		timer_busy();
 	else if (next == c->idle)

@@ -183,7 +183,7 @@ long sys_utimensat(long dirfd, long path, long times, long flags)
 		return -EINVAL;
 	if (times && copy_from_user(t, (uint64_t)times, sizeof(t)))
 		return -EFAULT;
-	if (!path)
+	if (!path && (int)dirfd != AT_FDCWD)
 		return times_of_fd((int)dirfd, t);
 	return times_at((int)dirfd, (uint64_t)path, t, (int)flags);
 }

@@ -8,6 +8,7 @@
  */
 #include "fs.h"
 
+#include <kernel/mm.h>
 #include <kernel/process.h>
 
 uint64_t data_reserve(void)
@@ -124,7 +125,13 @@ int data_fill(struct inode *inode, const void *data, size_t size)
 
 void data_set_size(struct inode *inode, uint64_t size)
 {
+	bool shrinks = size < vmt_object_size(inode->object);
+
 	vmt_object_set_size(inode->object, size);
+	/* Full order, here and in file_map_object: we see the mark, or faults see the new size. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (shrinks && atomic_load_explicit(&inode->mapped, memory_order_relaxed))
+		mm_object_cut(inode->object, size);
 	inode_modified(inode);
 }
 
@@ -228,6 +235,9 @@ int file_map_object(struct file *f, unsigned int prot, bool shared, unsigned int
 			return -EACCES;
 		*prot_max = VMT_READ | VMT_EXEC;
 	}
+	/* Full order with the later look at the size in a fault; pairs with data_set_size. */
+	atomic_store_explicit(&f->inode->mapped, true, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
 	vmt_object_get(f->inode->object);
 	*object = f->inode->object;
 	return 0;

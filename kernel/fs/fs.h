@@ -91,12 +91,12 @@ struct walk {
 /* path: kernel memory, copied. walk_end always. */
 int walk_begin(struct walk *w, int dirfd, const char *path, bool empty_ok);
 int walk_parent(struct walk *w);
-/* Finds the last component; -ENOENT. *jumped: it is not a name (dot, dot-dot, nothing). */
+/* Finds the last component, with a reference; -ENOENT. */
 int walk_last(struct walk *w, struct dentry **found);
 /* The last component was the link d: go on with what it says. *target is set by a magic link. */
 int walk_link(struct walk *w, struct dentry *d, struct dentry **target);
 void walk_end(struct walk *w);
-bool walk_last_is_name(const struct walk *w);
+bool walk_last_is_name(const struct walk *w); /* not a dot, dot-dot or nothing */
 /* walk_begin and walk_parent for a user path. */
 int walk_user_parent(struct walk *w, int dirfd, uint64_t path);
 /* path_lookup for a user path. */

@@ -6,6 +6,10 @@
  * take it. head, tail and the counts of ends are atomics, changed under the lock (the counts: by open
  * and close, under it too) and looked at without it by those who wait or poll. A waiter is on its
  * queue before it looks; a waker changes, then wakes, so none is missed.
+ *
+ * A reader that takes little at a time must not wake a blocked writer for each piece. So a writer first
+ * waits patiently: it is woken when half of the ring is free. If that takes longer than a tick it
+ * becomes strict, and then any room counts.
  */
 #include "fs.h"
 
@@ -22,6 +26,8 @@ struct pipe {
 	atomic_uint readers, writers;
 	atomic_uint reader_opens, writer_opens; /* ever: for open(2) of a FIFO, which waits for one */
 	struct waitqueue can_read, can_write;
+	struct waitqueue can_poll; /* those who poll for room */
+	atomic_uint strict; /* writers that want to be woken for any room */
 	char *pages[RING_PAGES];
 };
 
@@ -34,6 +40,7 @@ int pipe_attach(struct inode *inode)
 	mutex_init(&p->lock);
 	waitqueue_init(&p->can_read);
 	waitqueue_init(&p->can_write);
+	waitqueue_init(&p->can_poll);
 	inode->pipe = p;
 	return 0;
 }
@@ -124,23 +131,37 @@ static bool nonblocking(struct file *f)
 	return atomic_load_explicit(&f->flags, memory_order_relaxed) & O_NONBLOCK;
 }
 
+/* Room has grown. Who is woken: see above. */
+static void wake_writers(struct pipe *p, uint64_t before, uint64_t after)
+{
+	/* Pairs with the fence in wait_for_room: it sees the room, or we see that it is strict. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if ((before < RING_SIZE / 2 && after >= RING_SIZE / 2) ||
+		atomic_load_explicit(&p->strict, memory_order_relaxed))
+		wake_all(&p->can_write);
+	if (before < PIPE_BUF && after >= PIPE_BUF)
+		wake_all(&p->can_poll);
+}
+
 static ssize_t pipe_read(struct file *f, struct io *io, uint64_t pos __unused)
 {
 	struct pipe *p = f->inode->pipe;
-	size_t want = io->left, n;
+	uint64_t before;
+	size_t n;
 	int err;
 
-	if (!want)
+	if (!io->left)
 		return 0;
 	for (;;) {
 		bool open = ends(&p->writers); /* before the look at the ring */
 
 		mutex_lock(&p->lock);
+		before = room(p);
 		n = pipe_copy_out(p, io);
 		err = !n && used(p) ? -EFAULT : 0;
-		mutex_unlock(&p->lock);
 		if (n)
-			wake_all(&p->can_write);
+			wake_writers(p, before, before + n);
+		mutex_unlock(&p->lock);
 		if (n || err || !open)
 			break;
 		if (nonblocking(f))
@@ -158,6 +179,22 @@ static ssize_t pipe_read(struct file *f, struct io *io, uint64_t pos __unused)
 static size_t need(const struct io *io, size_t total)
 {
 	return total <= PIPE_BUF ? io->left : 1;
+}
+
+static int wait_for_room(struct pipe *p, size_t bytes)
+{
+	int err = wait_event_interruptible_timeout(&p->can_write,
+		room(p) >= bytes || !ends(&p->readers), ktime_ns() + TICK_NS);
+
+	if (err != -ETIMEDOUT)
+		return err;
+	atomic_fetch_add_explicit(&p->strict, 1, memory_order_relaxed);
+	/* Pairs with the fence in wake_writers; the wait looks at the room again before it sleeps. */
+	atomic_thread_fence(memory_order_seq_cst);
+	err = wait_event_interruptible(&p->can_write, room(p) >= bytes || !ends(&p->readers));
+	/* Relaxed: at worst somebody wakes us in vain. */
+	atomic_fetch_sub_explicit(&p->strict, 1, memory_order_relaxed);
+	return err;
 }
 
 static ssize_t pipe_write(struct file *f, struct io *io, uint64_t *pos __unused)
@@ -184,8 +221,7 @@ static ssize_t pipe_write(struct file *f, struct io *io, uint64_t *pos __unused)
 		n = -EAGAIN;
 		if (nonblocking(f))
 			break;
-		n = wait_event_interruptible(&p->can_write,
-			room(p) >= need(io, total) || !ends(&p->readers));
+		n = wait_for_room(p, need(io, total));
 		if (n)
 			break;
 	}
@@ -213,7 +249,7 @@ static unsigned int pipe_poll(struct file *f, struct poll_table *pt)
 			mask |= POLLHUP;
 	}
 	if (f->access & FILE_WRITE) {
-		poll_wait(pt, &p->can_write);
+		poll_wait(pt, &p->can_poll);
 		if (room(p) >= PIPE_BUF)
 			mask |= POLLOUT | POLLWRNORM;
 		if (!ends(&p->readers))
@@ -248,6 +284,7 @@ static void pipe_count(struct file *f, int step)
 	mutex_unlock(&p->lock);
 	wake_all(&p->can_read);
 	wake_all(&p->can_write);
+	wake_all(&p->can_poll);
 }
 
 static void pipe_release(struct file *f)

@@ -279,7 +279,7 @@ static long sets_to_fds(uint64_t *sets[3], unsigned int n, struct pollfd *fds)
 }
 
 /* Replaces the sets by what is ready; returns the number of bits set. */
-static long fds_to_sets(uint64_t *sets[3], unsigned int n, const struct pollfd *fds, unsigned int count)
+static long fds_to_sets(uint64_t *sets[3], const struct pollfd *fds, unsigned int count)
 {
 	long bits = 0;
 
@@ -295,7 +295,6 @@ static long fds_to_sets(uint64_t *sets[3], unsigned int n, const struct pollfd *
 				sets[s][fd / 64] &= ~(1UL << fd % 64);
 		}
 	}
-	(void)n;
 	return bits;
 }
 
@@ -337,7 +336,7 @@ static long do_select(long n_arg, const uint64_t users[3], uint64_t deadline)
 	if (result >= 0)
 		result = poll_fds(fds, (unsigned int)count, deadline);
 	if (result >= 0) {
-		result = fds_to_sets(sets, n, fds, (unsigned int)count);
+		result = fds_to_sets(sets, fds, (unsigned int)count);
 		if (sets_copy(sets, users, n, true))
 			result = -EFAULT;
 	}

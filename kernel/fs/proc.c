@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * /proc: nodes, their look-up, listing and reading. The text of a file is made when it is read at its
- * beginning, and later reads go on in that text, so that a reader never sees two halves of different
- * states.
+ * beginning, and later reads go on in that text, so that a reader does not see two halves of
+ * different states; only a very long one (maps) is made in parts.
  */
 #include "proc.h"
 
@@ -55,8 +55,9 @@ void text_add(struct text *t, const char *fmt, ...)
 
 /* What an open file of /proc has. */
 struct proc_open {
-	struct mutex lock; /* guards text */
+	struct mutex lock; /* guards what follows */
 	struct text text;
+	uint64_t start; /* position of the text's first byte in the file */
 };
 
 static int text_make(struct file *f, struct proc_open *po)
@@ -66,22 +67,39 @@ static int text_make(struct file *f, struct proc_open *po)
 
 	po->text.len = 0;
 	po->text.failed = false;
+	po->text.more = false;
 	err = entry->text(&po->text, f->inode);
 	return !err && po->text.failed ? -ENOMEM : err;
+}
+
+/* Makes the part of the text that has pos: from the beginning again, or what follows. */
+static int text_seek(struct file *f, struct proc_open *po, uint64_t pos)
+{
+	int err = 0;
+
+	if (pos == 0 || pos < po->start || !po->text.buf) {
+		po->start = 0;
+		po->text.cursor = 0;
+		err = text_make(f, po);
+	}
+	while (!err && po->text.more && pos >= po->start + po->text.len) {
+		po->start += po->text.len;
+		err = text_make(f, po);
+	}
+	return err;
 }
 
 static ssize_t proc_read(struct file *f, struct io *io, uint64_t pos)
 {
 	struct proc_open *po = f->private;
 	size_t n = 0, want = 0;
-	int err = 0;
+	int err;
 
 	mutex_lock(&po->lock);
-	if (pos == 0 || !po->text.buf)
-		err = text_make(f, po);
-	if (!err && pos < po->text.len) {
-		want = MIN(io->left, po->text.len - pos);
-		n = io_to(io, po->text.buf + pos, want);
+	err = text_seek(f, po, pos);
+	if (!err && pos - po->start < po->text.len) {
+		want = MIN(io->left, po->text.len - (pos - po->start));
+		n = io_to(io, po->text.buf + (pos - po->start), want);
 	}
 	mutex_unlock(&po->lock);
 	if (err)

@@ -12,10 +12,18 @@
 
 struct mm;
 
-/* Text that grows as it is written. Without memory `failed` is set and the rest is dropped. */
+/*
+ * Text that grows as it is written. Without memory `failed` is set and the rest is dropped. A file
+ * that may be very long makes about TEXT_PART bytes at a time: it leaves in `cursor` where to go on
+ * and sets `more`; it begins with cursor 0.
+ */
+#define TEXT_PART 32768
+
 struct text {
 	char *buf;
 	size_t len, size;
+	uint64_t cursor;
+	bool more;
 	bool failed;
 };
 
@@ -25,7 +33,7 @@ void text_bytes(struct text *t, const void *bytes, size_t n);
 struct proc_entry {
 	const char *name;
 	unsigned int mode;
-	/* A file: writes the whole text. 0 or a negated error. */
+	/* A file: writes the text, or its next part. 0 or a negated error. */
 	int (*text)(struct text *t, struct inode *inode);
 	/* A link: its text; and, for one that leads to an object, the object. */
 	ssize_t (*readlink)(struct inode *inode, char *buf, size_t size);

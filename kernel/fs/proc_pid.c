@@ -92,13 +92,33 @@ MAGIC_LINK(fd)
 /* ---- fd/ ---- */
 
 static const struct proc_entry fd_entry = {
-	.mode = S_IFLNK | 0700, .readlink = fd_readlink, .follow = fd_follow,
+	.mode = S_IFLNK, .readlink = fd_readlink, .follow = fd_follow,
 };
+
+/* The link's permissions show how the file is open. */
+static unsigned int fd_mode(struct inode *link)
+{
+	struct process *p = proc_process(link);
+	struct files *files = p ? process_files_get(p) : NULL;
+	struct file *f = files ? files_file(files, (int)(link->value >> 32)) : NULL;
+	unsigned int mode = 0;
+
+	if (f) {
+		mode = S_IFLNK | S_IXUSR | (f->access & FILE_READ ? S_IRUSR : 0) |
+		       (f->access & FILE_WRITE ? S_IWUSR : 0);
+		file_put(f);
+	}
+	if (files)
+		files_put(files);
+	if (p)
+		process_put(p);
+	return mode;
+}
 
 static int fd_lookup(struct dentry *dir, const char *name, size_t len, struct dentry **found)
 {
 	int64_t fd = proc_parse(name, len);
-	struct dentry *target;
+	unsigned int mode;
 	int err;
 
 	if (fd < 0)
@@ -106,9 +126,10 @@ static int fd_lookup(struct dentry *dir, const char *name, size_t len, struct de
 	err = proc_node(dir, name, len, &fd_entry, (uint64_t)fd << 32 | dir->inode->value, found);
 	if (err)
 		return err;
-	target = fd_dentry((*found)->inode);
-	if (target) {
-		dentry_put(target);
+	mode = fd_mode((*found)->inode);
+	if (mode) {
+		/* Relaxed: nobody else has the node yet. */
+		atomic_store_explicit(&(*found)->inode->mode, mode, memory_order_relaxed);
 		return 0;
 	}
 	dentry_put(*found);

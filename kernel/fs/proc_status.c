@@ -74,11 +74,11 @@ int proc_pid_maps(struct text *t, struct inode *inode)
 		kfree(name);
 		return err;
 	}
-	for (uint64_t at = 0; s.mm && mm_region_next(s.mm, at, &r); at = r.end) {
+	while (s.mm && !t->more && !t->failed && mm_region_next(s.mm, t->cursor, &r)) {
 		map_line(t, &r, name);
 		mm_region_put(&r);
-		if (t->failed || process_fatal_pending())
-			break;
+		t->cursor = r.end;
+		t->more = t->len >= TEXT_PART;
 	}
 	kfree(name);
 	subject_put(&s);
@@ -301,7 +301,8 @@ int proc_pid_limits(struct text *t, struct inode *inode)
 	if (!p)
 		return -ESRCH;
 	flags = spin_lock_irqsave(&p->lock);
-	memcpy(limits, p->rlimits, sizeof(limits));
+	for (unsigned int i = 0; i < RLIMIT_COUNT; i++)
+		limits[i] = process_limit_get(p, i);
 	spin_unlock_irqrestore(&p->lock, flags);
 	process_put(p);
 	text_add(t, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");

@@ -44,18 +44,19 @@ static int map_file_part(struct mm *mm, const struct mm_segment *s, uint64_t end
 
 int mm_map_segment(struct mm *mm, const struct mm_segment *s)
 {
-	struct vmt_map_request zero = { .prot = s->prot, .flags = VMT_MAP_FIXED };
+	struct vmt_map_request zero = {.prot = s->prot, .flags = VMT_MAP_FIXED};
 	uint64_t zero_start, end;
 	int err = 0;
 
 	if (s->mem_size == 0)
 		return 0;
 	if (s->file_size > s->mem_size || (s->address - s->offset) % PAGE_SIZE ||
-		s->address < MM_LOWEST || s->mem_size > USER_END || s->address > USER_END - s->mem_size)
+		s->address < MM_LOWEST || s->mem_size > USER_END ||
+		s->address > USER_END - s->mem_size)
 		return -EINVAL;
 	end = ALIGN_UP(s->address + s->mem_size, PAGE_SIZE);
-	zero_start = s->file_size ? ALIGN_UP(s->address + s->file_size, PAGE_SIZE) :
-				    ALIGN_DOWN(s->address, PAGE_SIZE);
+	zero_start = s->file_size ? ALIGN_UP(s->address + s->file_size, PAGE_SIZE)
+				  : ALIGN_DOWN(s->address, PAGE_SIZE);
 	if (s->file_size)
 		err = map_file_part(mm, s, zero_start);
 	if (!err && end > zero_start) {

@@ -14,14 +14,14 @@
 
 /* Written by its CPU with preemption off, summed by fault_totals. */
 static struct fault_cpu {
-	uint64_t faults, major, segv, bus;
+	uint64_t faults, major, segv, bus, grown;
 } __cacheline fault_cpus[MAX_CPUS];
 
-#define fault_count(field) \
-	do { \
-		preempt_disable(); \
+#define fault_count(field)                    \
+	do {                                  \
+		preempt_disable();            \
 		fault_cpus[cpu_id()].field++; \
-		preempt_enable(); \
+		preempt_enable();             \
 	} while (0)
 
 void fault_totals(struct mm_totals *t)
@@ -31,6 +31,8 @@ void fault_totals(struct mm_totals *t)
 		t->faults_major += fault_cpus[i].major;
 		t->faults_segv += fault_cpus[i].segv;
 		t->faults_bus += fault_cpus[i].bus;
+		/* The library refused these at first: nothing was there yet. */
+		t->sum.faults_refused -= MIN(t->sum.faults_refused, fault_cpus[i].grown);
 	}
 }
 
@@ -86,9 +88,10 @@ static bool grow_stack(struct mm *mm, uint64_t address)
 {
 	enum vmt_status s;
 
-	s = mm_try(vmt_grow_down(mm->space, address, process_rlimit(RLIMIT_STACK) & PAGE_MASK,
-		MM_STACK_GAP));
-	/* Another thread may have been faster: then the next fault finds it mapped, or a real hole. */
+	s = mm_try(vmt_grow_down(
+		mm->space, address, process_rlimit(RLIMIT_STACK) & PAGE_MASK, MM_STACK_GAP));
+	/* Another thread may have been faster: then the next fault finds it mapped, or a real hole.
+	 */
 	return s == VMT_OK;
 }
 
@@ -117,7 +120,7 @@ static vmt_prot access_of(unsigned int error)
 bool mm_user_fault(struct regs *r, uint64_t address, unsigned int error)
 {
 	struct mm *mm = current()->mm;
-	struct vmt_fault_info info = { 0 };
+	struct vmt_fault_info info = {0};
 
 	fault_count(faults);
 	if (error & PF_RESERVED)
@@ -140,6 +143,7 @@ bool mm_user_fault(struct regs *r, uint64_t address, unsigned int error)
 		}
 		if (s != VMT_ERR_UNMAPPED || !grow_stack(mm, address))
 			return refuse_status(s, address);
+		fault_count(grown);
 	}
 	if (info.major) {
 		/* Relaxed: a statistic. */

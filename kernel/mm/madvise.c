@@ -11,8 +11,8 @@
 
 /*
  * Advice that is true already: access hints (RAM has no read-ahead, and files are in RAM whole, so
- * WILLNEED has nothing to fetch), DOFORK and KEEPONFORK (every mapping is inherited and kept), DONTDUMP
- * and DODUMP (there are no core dumps). Only whether all of it is mapped is told.
+ * WILLNEED has nothing to fetch), DOFORK and KEEPONFORK (every mapping is inherited and kept),
+ * DONTDUMP and DODUMP (there are no core dumps). Only whether all of it is mapped is told.
  */
 static int advise_nothing(struct mm *mm, uint64_t start, uint64_t end)
 {
@@ -29,7 +29,8 @@ static int advise_nothing(struct mm *mm, uint64_t start, uint64_t end)
 	return err;
 }
 
-/* MADV_POPULATE_*: every page is touched, so that the access cannot fail for want of memory later. */
+/* MADV_POPULATE_*: every page is touched, so that the access cannot fail for want of memory later.
+ */
 static int advise_populate(struct mm *mm, uint64_t start, uint64_t end, vmt_prot access)
 {
 	for (; start < end; start += PAGE_SIZE) {
@@ -111,8 +112,8 @@ long sys_madvise(long addr, long len, long advice_arg)
 	if (fn)
 		err = mm_errno(mm_try(fn(mm->space, start, inside - start)));
 	else if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE)
-		err = advise_populate(mm, start, inside,
-			advice == MADV_POPULATE_READ ? VMT_READ : VMT_WRITE);
+		err = advise_populate(
+			mm, start, inside, advice == MADV_POPULATE_READ ? VMT_READ : VMT_WRITE);
 	else
 		err = advise_nothing(mm, start, inside);
 	return err ? err : end > inside ? -ENOMEM : 0;

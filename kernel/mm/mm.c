@@ -2,8 +2,13 @@
 /*
  * The life of an address space, and the list of all.
  *
- * mm_list_lock guards the list's links. It is held for a few instructions, nothing is locked under it. An mm is on the list from its creation until its last
- * reference is gone; who finds it there takes a reference only if the count is not zero.
+ * mm_list_lock guards the list's links. It is held for a few instructions, nothing is locked under
+ * it. An mm is on the list from its creation until its last reference is gone; who finds it there
+ * takes a reference only if the count is not zero.
+ *
+ * The child of a fork is on the list before the copy begins, as MM_MAKING: who has to reach every
+ * page that shows an object (mm_object_cut) waits for it, all others pass it by. New ones come at
+ * the end, so that a child that is not met was copied from a parent that had been visited.
  */
 #include "mm_internal.h"
 #include <kernel/cpu.h>
@@ -11,6 +16,7 @@
 #include <kernel/printk.h>
 #include <kernel/process.h>
 #include <kernel/string.h>
+#include <kernel/task.h>
 
 struct vmt *the_vmt;
 
@@ -46,8 +52,8 @@ bool mm_shutdown(void)
 static void fill_kernel_half(void *owner, void *root_table)
 {
 	(void)owner;
-	memcpy((uint64_t *)root_table + VMT_TABLE_SLOTS / 2, kernel_root_table() + VMT_TABLE_SLOTS / 2,
-		PAGE_SIZE / 2);
+	memcpy((uint64_t *)root_table + VMT_TABLE_SLOTS / 2,
+		kernel_root_table() + VMT_TABLE_SLOTS / 2, PAGE_SIZE / 2);
 }
 
 static struct mm *mm_alloc(void)
@@ -60,15 +66,26 @@ static struct mm *mm_alloc(void)
 	atomic_store_explicit(&mm->refs, 1, memory_order_relaxed);
 	mutex_init(&mm->brk_lock);
 	mm->stack_top = MM_STACK_TOP;
-	return mm;
-}
-
-static void mm_publish(struct mm *mm)
-{
-	totals_space_begins();
 	spin_lock(&mm_list_lock);
 	list_add_tail(&mm_list, &mm->link);
 	spin_unlock(&mm_list_lock);
+	return mm;
+}
+
+/* MM_READY or MM_FAILED. */
+static void mm_set_state(struct mm *mm, unsigned int state)
+{
+	if (state == MM_READY)
+		totals_space_begins();
+	/* Release: after the space and all it holds; pairs with the acquire in mm_state. */
+	atomic_store_explicit(&mm->state, state, memory_order_release);
+	if (state == MM_FAILED)
+		mm_put(mm);
+}
+
+static unsigned int mm_state(struct mm *mm)
+{
+	return atomic_load_explicit(&mm->state, memory_order_acquire);
 }
 
 /* Room for the stack below which mappings are placed, as on Linux: the limit, but within these. */
@@ -103,10 +120,10 @@ int mm_create(struct mm **result)
 		return -ENOMEM;
 	s = mm_try(vmt_space_create(the_vmt, &config, &mm->space));
 	if (s != VMT_OK) {
-		kfree(mm);
+		mm_set_state(mm, MM_FAILED);
 		return mm_errno(s);
 	}
-	mm_publish(mm);
+	mm_set_state(mm, MM_READY);
 	*result = mm;
 	return 0;
 }
@@ -120,18 +137,18 @@ int mm_fork(struct mm *parent, struct mm **child)
 		return -ENOMEM;
 	s = mm_try(vmt_space_fork(parent->space, mm, &mm->space));
 	if (s != VMT_OK) {
-		kfree(mm);
+		mm_set_state(mm, MM_FAILED);
 		return mm_errno(s);
 	}
 	mm->brk_start = parent->brk_start;
 	mm->stack_top = parent->stack_top;
 	/*
-	 * Relaxed: another thread of the parent may be moving its break at this moment; the child gets
-	 * the one before or after, as with a fork that came a little earlier or later.
+	 * Relaxed: another thread of the parent may be moving its break at this moment; the child
+	 * gets the one before or after, as with a fork that came a little earlier or later.
 	 */
 	atomic_store_explicit(&mm->brk, atomic_load_explicit(&parent->brk, memory_order_relaxed),
 		memory_order_relaxed);
-	mm_publish(mm);
+	mm_set_state(mm, MM_READY);
 	totals_sample();
 	*child = mm;
 	return 0;
@@ -149,25 +166,35 @@ static bool mm_get_live(struct mm *mm)
 
 	while (refs) {
 		/* Relaxed: mm_list_lock, which the caller holds, has ordered its contents. */
-		if (atomic_compare_exchange_weak_explicit(&mm->refs, &refs, refs + 1,
-			    memory_order_relaxed, memory_order_relaxed))
+		if (atomic_compare_exchange_weak_explicit(
+			    &mm->refs, &refs, refs + 1, memory_order_relaxed, memory_order_relaxed))
 			return true;
 	}
 	return false;
 }
 
-static void mm_destroy(struct mm *mm)
+static void space_end(struct mm *mm)
 {
+	unsigned int wrong =
+		vmt_check(mm->space); /* every space ends with all its invariants proven */
 	enum vmt_status s;
 
+	if (wrong)
+		panic("vmt_check: %u violations in an address space at its end", wrong);
 	totals_space_ends(mm);
-	spin_lock(&mm_list_lock);
-	list_del(&mm->link);
-	spin_unlock(&mm_list_lock);
 	tlb_drop(mm);
 	s = vmt_space_destroy(mm->space);
 	if (s != VMT_OK)
 		panic("vmt_space_destroy: %s", vmt_status_name(s));
+}
+
+static void mm_destroy(struct mm *mm)
+{
+	spin_lock(&mm_list_lock);
+	list_del(&mm->link);
+	spin_unlock(&mm_list_lock);
+	if (mm_state(mm) == MM_READY)
+		space_end(mm);
 	kfree(mm);
 }
 
@@ -178,7 +205,8 @@ void mm_put(struct mm *mm)
 		mm_destroy(mm);
 }
 
-struct mm *mm_next(struct mm *after)
+/* The next on the list with a reference, in whatever state. */
+static struct mm *mm_next_any(struct mm *after)
 {
 	struct list *l;
 	struct mm *found = NULL;
@@ -190,6 +218,52 @@ struct mm *mm_next(struct mm *after)
 	spin_unlock(&mm_list_lock);
 	mm_put(after);
 	return found;
+}
+
+struct mm *mm_next(struct mm *after)
+{
+	do
+		after = mm_next_any(after);
+	while (after && mm_state(after) != MM_READY);
+	return after;
+}
+
+/* The same, waiting for forks that are under way. */
+static struct mm *mm_next_made(struct mm *after)
+{
+	do {
+		after = mm_next_any(after);
+		while (after && mm_state(after) == MM_MAKING)
+			task_yield();
+	} while (after && mm_state(after) != MM_READY);
+	return after;
+}
+
+/*
+ * A fault that finds the page before the size changes installs it either before we come to its
+ * table, and we take it out, or after, and then it looks at the size again under the table's lock.
+ */
+static void cut_in(struct mm *mm, const struct vmt_object *object, uint64_t size)
+{
+	struct vmt_area a;
+	uint64_t from = 0;
+
+	while (from < USER_END && mm_try(vmt_area_find(mm->space, from, &a)) == VMT_OK) {
+		uint64_t keep = size > a.offset ? ALIGN_UP(size - a.offset, PAGE_SIZE) : 0;
+
+		from = a.end;
+		/* The object is the caller's, so the address names no other one. */
+		if (a.object == object && keep < a.end - a.start)
+			mm_try(vmt_release(mm->space, a.start + keep, a.end - a.start - keep));
+	}
+}
+
+void mm_object_cut(struct vmt_object *object, uint64_t size)
+{
+	struct mm *mm = NULL;
+
+	while ((mm = mm_next_made(mm)) != NULL)
+		cut_in(mm, object, size);
 }
 
 /*

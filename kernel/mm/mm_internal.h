@@ -35,7 +35,8 @@ void port_totals(struct mm_totals *totals);
 
 /* ---- totals.c ---- */
 
-/* A space is about to be destroyed: raises the peaks and moves its counters to the sums of the dead. */
+/* A space is about to be destroyed: raises the peaks and moves its counters to the sums of the
+ * dead. */
 void totals_space_ends(struct mm *mm);
 void totals_space_begins(void);
 
@@ -55,14 +56,14 @@ void fault_totals(struct mm_totals *totals);
  */
 bool mm_again(enum vmt_status status, unsigned int *tries);
 
-#define mm_try(call) \
-	({ \
-		unsigned int mt_tries = 0; \
-		enum vmt_status mt_status; \
-		do { \
-			mt_status = (call); \
+#define mm_try(call)                                      \
+	({                                                \
+		unsigned int mt_tries = 0;                \
+		enum vmt_status mt_status;                \
+		do {                                      \
+			mt_status = (call);               \
 		} while (mm_again(mt_status, &mt_tries)); \
-		mt_status; \
+		mt_status;                                \
 	})
 
 /* Memory is out for the current task: ends the program that uses most. Waits a little if it is

@@ -53,9 +53,9 @@ static int get_backing(int fd, uint32_t flags, vmt_prot prot, uint64_t offset, s
 	f = fd_get(fd);
 	if (!f)
 		return -EBADF;
-	err = flags & (MAP_GROWSDOWN | MAP_HUGETLB) ?
-		      -EINVAL :
-		      file_map_object(f, prot, b->shared, &b->prot_max, &b->object);
+	err = flags & (MAP_GROWSDOWN | MAP_HUGETLB)
+		      ? -EINVAL
+		      : file_map_object(f, prot, b->shared, &b->prot_max, &b->object);
 	file_put(f);
 	if (!err && !b->object)
 		b->offset = 0; /* /dev/zero: anonymous memory */
@@ -131,8 +131,8 @@ static uint32_t request_flags(struct mm *mm, uint32_t flags, bool shared)
 {
 	uint32_t f = shared ? VMT_MAP_SHARED : 0;
 	/* Relaxed: set by another thread's mlockall, which orders nothing else. */
-	bool lock = flags & MAP_LOCKED ||
-		    atomic_load_explicit(&mm->lock_future, memory_order_relaxed);
+	bool lock =
+		flags & MAP_LOCKED || atomic_load_explicit(&mm->lock_future, memory_order_relaxed);
 
 	if (flags & MAP_GROWSDOWN)
 		f |= VMT_MAP_GROWS_DOWN;

@@ -42,7 +42,7 @@ uint64_t mm_reclaim(uint64_t frames)
 
 /* Frames to ask for at a time, and how often before an operation is told that there are none. */
 #define RECLAIM_FRAMES 256
-#define RECLAIM_TRIES 8
+#define RECLAIM_TRIES  8
 
 bool mm_again(enum vmt_status status, unsigned int *tries)
 {
@@ -55,22 +55,36 @@ bool mm_again(enum vmt_status status, unsigned int *tries)
 	return (*tries)++ < RECLAIM_TRIES && mm_reclaim(RECLAIM_FRAMES) != 0;
 }
 
-/* The mm with the most pages of its own, with a reference. */
-static struct mm *largest_mm(void)
+static uint64_t anon_bytes(struct mm *mm)
 {
-	struct mm *mm = NULL, *best = NULL;
+	struct mm_stats st;
+
+	mm_stats_get(mm, &st);
+	return st.rss_anon;
+}
+
+/*
+ * Whose memory is to go, with a reference: that of the program that asks, unless another holds more
+ * than twice as much; then the one that holds most.
+ */
+static struct mm *choose_victim(void)
+{
+	struct mm *mm = NULL, *best = current()->mm;
 	uint64_t most = 0;
 
+	if (best) {
+		mm_get(best);
+		most = anon_bytes(best) * 2;
+	}
 	while ((mm = mm_next(mm)) != NULL) {
-		struct mm_stats st;
+		uint64_t bytes = anon_bytes(mm);
 
-		mm_stats_get(mm, &st);
-		if (best && st.rss_anon <= most)
+		if (mm == current()->mm || (best && bytes <= most))
 			continue;
 		mm_put(best);
 		mm_get(mm);
 		best = mm;
-		most = st.rss_anon;
+		most = bytes;
 	}
 	return best;
 }
@@ -115,7 +129,7 @@ void oom_kill(void)
 
 	if (process_fatal_pending())
 		return;
-	victim = largest_mm();
+	victim = choose_victim();
 	if (!victim || victim == current()->mm) {
 		process_kill_oom(current());
 	} else {

@@ -2,8 +2,8 @@
 /*
  * mprotect(2) and brk(2).
  *
- * mm->brk_lock serialises brk: the break and the mapping change together. Other mappings may be made
- * in its way at any time; what lies there makes the break stay.
+ * mm->brk_lock serialises brk: the break and the mapping change together. Other mappings may be
+ * made in its way at any time; what lies there makes the break stay.
  */
 #include "mm_internal.h"
 #include "mmabi.h"

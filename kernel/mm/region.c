@@ -48,7 +48,7 @@ void mm_kinds_get(struct mm *mm, struct mm_kinds *kinds)
 	struct vmt_area a;
 	uint64_t from = 0;
 
-	*kinds = (struct mm_kinds){ 0 };
+	*kinds = (struct mm_kinds){0};
 	while (from < USER_END && mm_try(vmt_area_find(mm->space, from, &a)) == VMT_OK) {
 		uint64_t bytes = a.end - a.start;
 
@@ -79,7 +79,7 @@ int futex_key_get(struct futex_key *key, uint64_t address, bool shared)
 	enum vmt_status s;
 	uint64_t pa = 0;
 
-	*key = (struct futex_key){ (uint64_t)mm, address };
+	*key = (struct futex_key){(uint64_t)mm, address};
 	if (address % 4)
 		return -EINVAL;
 	if (!mm || address > USER_END - 4)
@@ -92,7 +92,7 @@ int futex_key_get(struct futex_key *key, uint64_t address, bool shared)
 	/* Relaxed: constant while we have a reference. */
 	if (atomic_load_explicit(&frame_meta(pa)->data.flags, memory_order_relaxed) &
 		VMT_FRAME_OBJECT) {
-		*key = (struct futex_key){ pa | 1, address % PAGE_SIZE };
+		*key = (struct futex_key){pa | 1, address % PAGE_SIZE};
 		return 0;
 	}
 	/* A page of the mm's own, whatever it once was a copy of. */

@@ -2,9 +2,9 @@
 /*
  * What is in memory and what is to stay there: mincore(2), msync(2), mlock(2) and its like.
  *
- * Nothing is ever paged out, so a page that is resident stays until the program itself gives it back.
- * Locking is therefore populating, and unlocking has nothing to do but to look at its arguments. The
- * programs run with all privileges: RLIMIT_MEMLOCK does not bind them.
+ * Nothing is ever paged out, so a page that is resident stays until the program itself gives it
+ * back. Locking is therefore populating, and unlocking has nothing to do but to look at its
+ * arguments. The programs run with all privileges: RLIMIT_MEMLOCK does not bind them.
  */
 #include "mm_internal.h"
 #include "mmabi.h"
@@ -19,8 +19,8 @@ static int check_mapped(struct mm *mm, uint64_t start, uint64_t end)
 	struct vmt_area a;
 
 	for (; start < end; start = a.end)
-		if (start >= USER_END ||
-			mm_try(vmt_area_find(mm->space, start, &a)) != VMT_OK || a.start > start)
+		if (start >= USER_END || mm_try(vmt_area_find(mm->space, start, &a)) != VMT_OK ||
+			a.start > start)
 			return -ENOMEM;
 	return 0;
 }
@@ -179,13 +179,15 @@ long sys_mlockall(long flags)
 {
 	struct mm *mm = current()->mm;
 
-	if (!flags || flags & ~(long)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) || flags == MCL_ONFAULT)
+	if (!flags || flags & ~(long)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) ||
+		flags == MCL_ONFAULT)
 		return -EINVAL;
 	/* Relaxed: a mapping that is made at the same time may or may not be populated. */
 	atomic_store_explicit(&mm->lock_future, (flags & MCL_FUTURE) && !(flags & MCL_ONFAULT),
 		memory_order_relaxed);
 	if (flags & MCL_CURRENT && !(flags & MCL_ONFAULT))
-		populate_range(mm, 0, USER_END); /* as on Linux, pages that cannot be are no error */
+		populate_range(
+			mm, 0, USER_END); /* as on Linux, pages that cannot be are no error */
 	return 0;
 }
 

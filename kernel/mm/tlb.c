@@ -3,13 +3,14 @@
  * Which tables each CPU has loaded, process-context identifiers, and flushing. The reasoning about
  * races 5 and 15 is in docs/kernel-mm.md ("Identifiers"); the rules in short:
  *
- *  - A CPU's struct tlb_cpu is written by that CPU alone, with interrupts off. Others read `loaded`.
+ *  - A CPU's struct tlb_cpu is written by that CPU alone, with interrupts off. `loaded` is read by
+ *    others.
  *  - vmt_activate comes before CR3 is loaded, vmt_deactivate after another root was loaded.
  *  - slot.generation == g means: every flush of that space up to generation g has been done in this
- *    slot's identifier on this CPU, or names this CPU and its interrupt has not been served yet.
- *    So a flush moves it from g to g + 1 only, and a flush that is served while the space is not
- *    loaded sets it to 0, which is no generation.
- *  - A CPU that goes idle keeps the tables loaded (lazy) until a flush comes for them or the mm dies.
+ *    slot's identifier on this CPU, or is about entries that were changed before the identifier was
+ *    emptied. So a flush moves it from g to g + 1 only.
+ *  - A CPU that goes idle keeps the tables loaded (lazy) until a flush comes for them or the mm is
+ *    gone.
  */
 #include "mm_internal.h"
 #include <kernel/cpu.h>
@@ -18,7 +19,7 @@
 #include <kernel/task.h>
 #include <vmtree/port.h>
 
-#define PCID_SLOTS 6 /* identifiers 1 to 6; 0 is the kernel's own root */
+#define PCID_SLOTS  6 /* identifiers 1 to 6; 0 is the kernel's own root */
 #define CR3_NOFLUSH (1UL << 63)
 /* Up to so many pages are flushed one by one; above, everything under the identifier. */
 #define FLUSH_PAGES_MAX 32
@@ -30,8 +31,8 @@ struct tlb_slot {
 
 static struct tlb_cpu {
 	_Atomic(struct mm *) loaded;
-	bool lazy; /* `loaded` is nobody's at the moment */
-	unsigned int slot; /* of loaded */
+	bool lazy;           /* `loaded` is nobody's at the moment */
+	unsigned int slot;   /* of loaded */
 	unsigned int victim; /* slot to reuse next */
 	struct tlb_slot slots[PCID_SLOTS];
 	/* Figures, read by tlb_totals. */
@@ -68,7 +69,7 @@ static struct tlb_slot *slot_take(struct tlb_cpu *c, const struct mm *mm)
 	if (!s) {
 		s = &c->slots[c->victim];
 		c->victim = (c->victim + 1) % PCID_SLOTS;
-		*s = (struct tlb_slot){ mm, 0 };
+		*s = (struct tlb_slot){mm, 0};
 	}
 	return s;
 }
@@ -141,8 +142,8 @@ void tlb_drop(struct mm *mm)
 	cpumask_t mask = 0;
 
 	/*
-	 * Acquire pairs with set_loaded: who is not seen to have it loaded has deactivated it. Nobody
-	 * loads it anew, since there is no reference left that a task could have it from.
+	 * Acquire pairs with set_loaded: who is not seen to have it loaded has deactivated it.
+	 * Nobody loads it anew, since there is no reference left that a task could have it from.
 	 */
 	for (unsigned int i = 0; i < cpu_count(); i++)
 		if (atomic_load_explicit(&tlb[i].loaded, memory_order_acquire) == mm)
@@ -168,9 +169,9 @@ static uint64_t flush_count(const struct vmt_flush *flush)
 }
 
 /*
- * Drops the loaded identifier's translations. One INVLPG drops all its paging-structure entries too,
- * so flush->tables asks for nothing more (Intel SDM vol. 3, 4.10.4.1); a request that names no page
- * drops everything.
+ * Drops the loaded identifier's translations. One INVLPG drops all its paging-structure entries
+ * too, so flush->tables asks for nothing more (Intel SDM vol. 3, 4.10.4.1); a request that names no
+ * page drops everything.
  */
 static void invalidate(struct tlb_cpu *c, const struct vmt_flush *flush)
 {
@@ -196,15 +197,13 @@ static void flush_here(void *arg)
 	struct tlb_cpu *c = &tlb[cpu_id()];
 	struct tlb_slot *s = slot_find(c, flush->space_owner);
 
-	if (loaded_here(c) != flush->space_owner || c->lazy) {
-		/* Nothing of it is in use: forget what was kept, and do not be asked again. */
-		if (s)
-			s->generation = 0;
-		if (loaded_here(c) == flush->space_owner)
-			unload(c);
+	if (loaded_here(c) != flush->space_owner) {
+		/* Named before we switched away: the generation tells the next activation. */
+	} else if (c->lazy) {
+		unload(c); /* so as not to be asked again */
 	} else {
 		invalidate(c, flush);
-		/* Over a gap: an earlier flush may still come, or may not have named us. */
+		/* Not over a gap: an earlier flush may still come, or may not have named us. */
 		if (s && s->generation && s->generation + 1 == flush->generation)
 			s->generation = flush->generation;
 	}

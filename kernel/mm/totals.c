@@ -103,7 +103,8 @@ void totals_space_ends(struct mm *mm)
 	struct vmt_space_stats s, sum;
 
 	vmt_space_stats(mm->space, &s);
-	/* Without a reference it is not among the living any more, but its memory is still there. */
+	/* Without a reference it is not among the living any more, but its memory is still there.
+	 */
 	sum = s;
 	sum_living(&sum);
 	s.tables_freed += s.tables; /* the ones that go with the space */

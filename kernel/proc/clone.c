@@ -207,6 +207,8 @@ static int make_task(struct clone_parts *c, const struct clone_request *r)
 	c->task->process = c->process;
 	c->task->thread = c->thread;
 	c->thread->task = c->task;
+	if (!(r->flags & CLONE_VM))
+		rseq_inherit(c->thread, current_thread(), c->task);
 	c->thread->files = c->files;
 	c->thread->fs = c->fs;
 	c->thread->vfork = c->vfork;

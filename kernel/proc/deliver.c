@@ -66,6 +66,7 @@ static void enter_handler(struct thread *t, struct regs *r, int sig, const struc
 	uint64_t flags, mask = t->restore_mask ? t->saved_mask : t->blocked;
 
 	restart_before_handler(r, sa);
+	rseq_before_handler(t, r);
 	if (signal_frame_push(r, sig, sa, info, mask)) {
 		flags = spin_lock_irqsave(&p->lock);
 		if (sig == SIGSEGV)
@@ -165,6 +166,7 @@ void signal_deliver_on_return(struct regs *r)
 		put_user_u32(t->set_child_tid, (uint32_t)t->tid);
 		t->set_child_tid = 0;
 	}
+	rseq_update(t, r);
 	while (deliver_one(t, r))
 		;
 }

@@ -90,8 +90,9 @@ struct extent {
 	uint64_t low, high, align;
 };
 
-static int measure(
-	const struct elf_header *h, const struct elf_segment *s, const char *name, struct extent *e)
+/* size: bytes of the file. */
+static int measure(const struct elf_header *h, const struct elf_segment *s, const char *name,
+	uint64_t size, struct extent *e)
 {
 	*e = (struct extent){.low = UINT64_MAX, .align = PAGE_SIZE};
 	for (unsigned int i = 0; i < h->phnum; i++) {
@@ -104,6 +105,8 @@ static int measure(
 			s[i].vaddr > USER_END - s[i].memsz || s[i].offset > INT64_MAX ||
 			(s[i].vaddr - s[i].offset) % PAGE_SIZE)
 			return refuse(name, "bad segment");
+		if (s[i].offset > size || s[i].filesz > size - s[i].offset)
+			return refuse(name, "truncated ELF file");
 		e->low = MIN(e->low, s[i].vaddr);
 		e->high = MAX(e->high, s[i].vaddr + s[i].memsz);
 		if (s[i].align > e->align && (s[i].align & (s[i].align - 1)) == 0)
@@ -169,7 +172,7 @@ static int map_all(struct file *f, struct mm *mm, const char *name, const struct
 	struct extent e;
 	unsigned int prot_max;
 	uint64_t bias = 0;
-	int err = measure(h, s, name, &e);
+	int err = measure(h, s, name, inode_size(f->inode), &e);
 
 	if (err)
 		return err;

@@ -312,6 +312,7 @@ static void change_over(struct exec_state *x, struct thread *t)
 	t->restart = (struct restart_block){0};
 	t->set_child_tid = 0;
 	t->robust_list = 0;
+	rseq_clear(t);
 	if (current()->fpu) {
 		fpu_reset_current();
 		user_set_fs_base(0);

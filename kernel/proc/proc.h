@@ -236,6 +236,20 @@ long futex_wake_address(uint64_t address, bool shared, unsigned int n);
 /* The calling thread ends: its robust futexes are marked. */
 void robust_list_exit(struct thread *t);
 
+/* ---- rseq.c; all for the calling thread but rseq_inherit ---- */
+
+#define RSEQ_AREA_SIZE 32
+#define RSEQ_FEATURE_SIZE 28 /* bytes of the area that this kernel fills */
+
+/* On the way to user mode after a switch: the area says the CPU, and a sequence is aborted. */
+void rseq_update(struct thread *t, struct regs *r);
+/* A handler is about to be entered: a sequence is aborted before the registers are saved. */
+void rseq_before_handler(struct thread *t, struct regs *r);
+/* No registration any more (execve). */
+void rseq_clear(struct thread *t);
+/* The child of a fork has the parent's; task is its own and not started. */
+void rseq_inherit(struct thread *t, const struct thread *from, struct task *task);
+
 /* ---- itimer.c ---- */
 
 void itimer_init(struct process *p);

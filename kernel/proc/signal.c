@@ -224,8 +224,11 @@ void signal_set_blocked(struct thread *t, uint64_t mask)
 
 /* ---- Sending ---- */
 
+/* A stopped thread looks at what is pending when it goes on; only SIGKILL reaches it before. */
 static bool wants(struct thread *t, int sig)
 {
+	if (t->stopped && sig != SIGKILL)
+		return false;
 	return !t->exiting && (!(t->blocked & SIG_BIT(sig)) || (t->wait_set & SIG_BIT(sig)));
 }
 

@@ -27,6 +27,8 @@ enum {
 	AT_SECURE = 23,
 	AT_RANDOM = 25,
 	AT_HWCAP2 = 26,
+	AT_RSEQ_FEATURE_SIZE = 27,
+	AT_RSEQ_ALIGN = 28,
 	AT_EXECFN = 31,
 	AT_MINSIGSTKSZ = 51,
 };
@@ -71,6 +73,8 @@ static void aux_fill(
 	aux_add(a, AT_RANDOM, random);
 	aux_add(a, AT_HWCAP2, cpu_features.fsgsbase ? HWCAP2_FSGSBASE : 0);
 	aux_add(a, AT_MINSIGSTKSZ, signal_frame_max());
+	aux_add(a, AT_RSEQ_FEATURE_SIZE, RSEQ_FEATURE_SIZE);
+	aux_add(a, AT_RSEQ_ALIGN, RSEQ_AREA_SIZE);
 	aux_add(a, AT_EXECFN, path);
 	aux_add(a, AT_PLATFORM, plat);
 	aux_add(a, AT_NULL, 0);

@@ -16,7 +16,8 @@ struct counter {
 
 static struct counter counters[MAX_CPUS];
 static _Atomic uint64_t missing[SYSCALL_MAX];
-static _Atomic uint64_t missing_other; /* numbers that Linux has not either */
+/* Numbers that Linux has not either: how often, and one of them. */
+static _Atomic uint64_t missing_other, other_number;
 
 static void count_call(void)
 {
@@ -28,10 +29,12 @@ static void count_call(void)
 static void count_missing(uint64_t number)
 {
 	/* Relaxed: statistics. */
-	if (number < SYSCALL_MAX)
+	if (number < SYSCALL_MAX) {
 		atomic_fetch_add_explicit(&missing[number], 1, memory_order_relaxed);
-	else
+	} else {
 		atomic_fetch_add_explicit(&missing_other, 1, memory_order_relaxed);
+		atomic_store_explicit(&other_number, number, memory_order_relaxed);
+	}
 }
 
 static bool is_restart(long result)
@@ -83,7 +86,9 @@ void syscall_report(void)
 			control_line("syscall %u %s %lu", i, name ? name : "unknown", n);
 	}
 	/* Relaxed: as above. */
-	if (atomic_load_explicit(&missing_other, memory_order_relaxed))
-		klog("%lu system calls with numbers that Linux does not have",
-			atomic_load_explicit(&missing_other, memory_order_relaxed));
+	uint64_t n = atomic_load_explicit(&missing_other, memory_order_relaxed);
+
+	if (n)
+		control_line("syscall %lu unknown %lu",
+			     atomic_load_explicit(&other_number, memory_order_relaxed), n);
 }

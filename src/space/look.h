@@ -60,9 +60,10 @@ static void look_ids(struct vmt_tree *tree, uint64_t addr, struct id_run *run, b
 {
 	struct vmt_node *node = look_pin(tree, addr);
 	unsigned slot = fmt_index(addr, node->level), end = slot;
+	uint64_t last = (tree->end < node_end(node) ? tree->end : node_end(node)) - 1;
 
 	run->id = slot_id(node, slot);
-	while (end + 1 < VMT_TABLE_SLOTS && slot_id(node, end + 1) == run->id && !slot_is_table(node, end + 1))
+	while (end < fmt_index(last, node->level) && slot_id(node, end + 1) == run->id && !slot_is_table(node, end + 1))
 		end++;
 	run->start = slot_base(node, slot);
 	run->end = slot_base(node, end) + fmt_span(node->level);

@@ -96,6 +96,7 @@ static void flush_own_page(struct vmt_tree *tree, uint64_t addr)
 		.space = tree->space,
 		.space_owner = tree->owner,
 		.generation = 0, // of no generation: others' flushes may still be on their way here
+		.tables = true, // the absence of an upper entry may be what was kept
 		.count = 1,
 		.ranges[0] = {addr & ~VMT_PAGE_MASK, (addr & ~VMT_PAGE_MASK) + VMT_PAGE_SIZE},
 	};

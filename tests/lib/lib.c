@@ -30,7 +30,7 @@ uint64_t lib_seed(uint64_t usual)
 
 static void print_log(struct env *env)
 {
-	for (unsigned i = 0; i < sim_log_count(env->machine); i++)
+	for (unsigned i = 0; i < sim_log_count(env->machine) && i < 8; i++)
 		print_message("  %s\n", sim_log_line(env->machine, i));
 }
 

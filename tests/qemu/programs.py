@@ -32,8 +32,9 @@ def shells():
 
 
 def questions():
-    """The programs that ask about memory."""
-    for name in ("mapping", "moving", "advice", "forking", "forking-pie", "faults", "threads"):
+    """The programs that ask about memory, files, processes and signals."""
+    for name in ("mapping", "moving", "advice", "forking", "forking-pie", "faults", "threads", "corners", "files", "pipes",
+                 "signals", "futexes", "processes", "sequences"):
         same(name, program(name), options=["--cpus", "4"])
     if host(program("guards")).status == 77:
         skip("guards", "the host's kernel has no guard markers to compare with")
@@ -55,6 +56,7 @@ def databases():
 def threads():
     for name in ("churn", "churn-jemalloc", "churn-tcmalloc"):
         same(name, program(name), "4", "10000", options=["--cpus", "4"])
+    same("storm", program("storm"), "4", "2000", options=["--cpus", "4"])
     same("hammer", program("hammer"), "4", "3", options=["--cpus", "4"], stderr=False)
 
 

@@ -110,6 +110,7 @@ struct inode {
 		struct pipe *pipe; /* FIFO or anonymous pipe */
 		void *private; /* others: as ops like it */
 	};
+	atomic_bool mapped; /* the object was given out to be mapped, once */
 	uint64_t value; /* /proc: which process, descriptor and so on */
 	struct dentry *alias; /* the name it was last opened by; guarded by path_lock */
 	struct list locks; /* struct record_lock (kernel/fs/locks.c); guarded by meta */

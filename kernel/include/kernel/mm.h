@@ -3,13 +3,13 @@
  * Address spaces of programs.
  *
  * struct mm is a vmt_space and the few numbers that Linux keeps beside one: where the break is,
- * where mappings are placed. There is no list of areas here: whatever is mapped is known by the space
- * alone. The system calls on memory (mmap and the like) are declared in syscall.h, mm_user_fault and
- * mm_switch in hooks.h.
+ * where mappings are placed. There is no list of areas here: whatever is mapped is known by the
+ * space alone. The system calls on memory (mmap and the like) are declared in syscall.h,
+ * mm_user_fault and mm_switch in hooks.h.
  *
  * Life: mm_create and mm_fork give one reference, which goes to the first task (task->mm,
- * task_set_mm). Threads and vfork children take more with mm_get, /proc for as long as it looks. When
- * the last one is put the space and all its memory are gone.
+ * task_set_mm). Threads and vfork children take more with mm_get, /proc for as long as it looks.
+ * When the last one is put the space and all its memory are gone.
  *
  * Results: 0 or a negated error number. Unless a function says otherwise it is called in a thread,
  * preemption and interrupts on, no spinlocks held, and may sleep. Locks: docs/kernel-mm.md.
@@ -32,8 +32,15 @@
 /* Kept free below a growing stack (Linux: stack_guard_gap, 256 pages). */
 #define MM_STACK_GAP (256 * PAGE_SIZE)
 
+enum {
+	MM_MAKING, /* a fork is copying into it */
+	MM_READY,
+	MM_FAILED, /* it never came to be */
+};
+
 struct mm {
-	struct vmt_space *space; /* constant */
+	struct vmt_space *space; /* constant once state is MM_READY */
+	atomic_uint state;       /* MM_*, see mm_list in kernel/mm/mm.c */
 	atomic_uint refs;
 	struct list link; /* all mms; mm_list_lock (kernel/mm/mm.c) */
 
@@ -41,8 +48,8 @@ struct mm {
 	uint64_t brk_start;
 	uint64_t stack_top;
 
-	struct mutex brk_lock; /* serialises brk(2); guards the stores to brk */
-	_Atomic uint64_t brk; /* the break, any byte */
+	struct mutex brk_lock;   /* serialises brk(2); guards the stores to brk */
+	_Atomic uint64_t brk;    /* the break, any byte */
 	atomic_bool lock_future; /* mlockall(MCL_FUTURE): new mappings are populated */
 
 	_Atomic uint64_t size_peak; /* bytes, see mm_note_size */
@@ -66,8 +73,8 @@ bool mm_shutdown(void);
 /* ---- Life ---- */
 
 /*
- * An empty address space. Mappings without an address will be placed below the room that the current
- * process's RLIMIT_STACK gives the stack. -ENOMEM.
+ * An empty address space. Mappings without an address will be placed below the room that the
+ * current process's RLIMIT_STACK gives the stack. -ENOMEM.
  */
 int mm_create(struct mm **mm);
 
@@ -110,22 +117,30 @@ int mm_map_stack(struct mm *mm, bool exec, uint64_t *top);
 
 /*
  * Copies to and from any mm, loaded or not, faulting pages in with the permissions of the program.
- * 0, -EFAULT (a part may have been copied) or -ENOMEM. mm_copy_to is for an mm that nobody else uses
- * yet: a fork of it at the same time might show the child what is written after it.
+ * 0, -EFAULT (a part may have been copied) or -ENOMEM. mm_copy_to is for an mm that nobody else
+ * uses yet: a fork of it at the same time might show the child what is written after it.
  */
 int mm_copy_to(struct mm *mm, uint64_t address, const void *src, size_t n);
 int mm_copy_from(struct mm *mm, void *dst, uint64_t address, size_t n);
+
+/*
+ * A file that may be mapped was cut to `size` bytes (vmt_object_set_size was called): no program
+ * sees the pages behind its end any more, private copies included; touching them is SIGBUS. Visits
+ * every mm: only for files that were ever mapped. The caller serialises changes of the file's size.
+ */
+void mm_object_cut(struct vmt_object *object, uint64_t size);
 
 /* ---- Futexes ---- */
 
 /*
  * What a futex is known by. Private memory, or `shared` false: the mm and the address. A page of an
  * object (MAP_SHARED; also a page of a file that a private mapping has not copied, as on Linux):
- * the page's frame and the byte in it. The frame stays the object's page as long as the key holds it.
+ * the page's frame and the byte in it. The frame stays the object's page as long as the key holds
+ * it.
  */
 struct futex_key {
 	uint64_t where; /* struct mm *, or physical address | 1 */
-	uint64_t word; /* address, or offset in the page */
+	uint64_t word;  /* address, or offset in the page */
 };
 
 /*
@@ -144,17 +159,19 @@ static inline bool futex_key_equal(const struct futex_key *a, const struct futex
 
 static inline uint64_t futex_key_hash(const struct futex_key *k)
 {
-	return ((k->where >> 4) * 0x9e3779b97f4a7c15UL ^ (k->word >> 2) * 0xc2b2ae3d27d4eb4fUL) >> 20;
+	uint64_t where = (k->where >> 4) * 0x9e3779b97f4a7c15UL;
+
+	return (where ^ (k->word >> 2) * 0xc2b2ae3d27d4eb4fUL) >> 20;
 }
 
 /* ---- Figures for /proc and getrusage ---- */
 
 /* Bytes, but for the faults. Not a snapshot while the program runs. */
 struct mm_stats {
-	uint64_t size, size_peak; /* VmSize, VmPeak */
-	uint64_t rss, rss_peak; /* VmRSS, VmHWM (ru_maxrss) */
+	uint64_t size, size_peak;      /* VmSize, VmPeak */
+	uint64_t rss, rss_peak;        /* VmRSS, VmHWM (ru_maxrss) */
 	uint64_t rss_anon, rss_object; /* RssAnon; RssFile and RssShmem together */
-	uint64_t tables; /* VmPTE: tables with their nodes, and attribute arrays */
+	uint64_t tables;               /* VmPTE: tables with their nodes, and attribute arrays */
 	uint64_t minor_faults, major_faults;
 };
 
@@ -173,8 +190,8 @@ struct mm_region {
 	vmt_prot prot;
 	bool shared;
 	struct vmt_object *object; /* with a reference, or NULL; see file_object_name */
-	uint64_t offset; /* of start in the object */
-	const char *name; /* "[heap]", "[stack]", or NULL */
+	uint64_t offset;           /* of start in the object */
+	const char *name;          /* "[heap]", "[stack]", or NULL */
 };
 
 /*
@@ -196,13 +213,14 @@ struct mm_totals {
 	 */
 	uint64_t resident_pages_peak, table_bytes_peak, array_bytes_peak;
 	uint64_t frames_used_peak; /* of all RAM, by anybody; to within 16 frames for each CPU */
-	uint64_t faults; /* page faults of programs and of the kernel for them */
+	uint64_t faults;           /* page faults of programs and of the kernel for them */
 	uint64_t faults_major, faults_segv, faults_bus;
-	uint64_t flush_local, flush_ipi; /* flushes of this CPU alone; ones that interrupted others */
+	uint64_t flush_local;    /* flushes of the CPU that made the change, and of no other */
+	uint64_t flush_ipi;      /* flushes that interrupted others */
 	uint64_t flush_ipi_cpus; /* CPUs interrupted, summed */
 	uint64_t flush_pages, flush_full; /* INVLPGs; whole identifiers, on all CPUs */
 	uint64_t pcid_kept, pcid_flushed; /* switches that kept or dropped old translations */
-	uint64_t switches_lazy; /* switches back to a space that was still loaded */
+	uint64_t switches_lazy;           /* switches back to a space that was still loaded */
 	uint64_t reclaims, reclaimed_frames, kills; /* when memory ran out */
 };
 

@@ -141,6 +141,8 @@ struct thread {
 	uint64_t set_child_tid; /* to be written on the first way to user mode */
 	uint64_t clear_child_tid;
 	uint64_t robust_list;
+	uint64_t rseq; /* registered area, 0: none */
+	uint32_t rseq_size, rseq_signature;
 	struct vfork_wait *vfork; /* the parent waits until we let go of its memory */
 };
 

@@ -152,6 +152,7 @@
 	X(274, get_robust_list, 3) \
 	X(297, rt_tgsigqueueinfo, 4) \
 	X(322, execveat, 5) \
+	X(334, rseq, 4) \
 	X(435, clone3, 2)
 
 /* kernel/sys: time, scheduling, identity, limits, the rest */

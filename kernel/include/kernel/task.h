@@ -80,6 +80,7 @@ struct task {
 	struct process *process; /* NULL for kernel threads */
 	struct thread *thread;
 	struct mm *mm; /* change the current task's with task_set_mm */
+	bool notify_switch; /* WORK_OTHER is set whenever a CPU switches to it (rseq) */
 	const struct task_ops *ops; /* NULL: the global hooks */
 
 	/* The last user fault that was not resolved, for user_exception (mm_user_fault fills them). */

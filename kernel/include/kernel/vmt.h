@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The library, as this kernel uses it: x86-64 with four levels. Include this and not vmtree/ headers
- * that need to know the format.
+ * The library, as this kernel uses it: x86-64 with four levels. Include this and not vmtree/
+ * headers that need to know the format.
  */
 #ifndef KERNEL_VMT_H
 #define KERNEL_VMT_H

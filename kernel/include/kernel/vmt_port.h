@@ -3,11 +3,12 @@
  * The library's port for this kernel, the part that the library inlines: compile src/vmtree.c with
  * -DVMT_PORT_INLINE='<kernel/vmt_port.h>'. The rest is kernel/mm/port.c.
  *
- * The library's own files are compiled in the same unit, so this header brings in no other header of
- * the kernel and repeats three offsets and two addresses; port.c asserts that they are the kernel's.
+ * The library's own files are compiled in the same unit, so this header brings in no other header
+ * of the kernel and repeats three offsets and two addresses; port.c asserts that they are the
+ * kernel's.
  *
- * A read-side section is a stretch with preemption off: the core's grace periods wait for every CPU to
- * pass a point outside of such stretches (kernel/grace.h).
+ * A read-side section is a stretch with preemption off: the core's grace periods wait for every CPU
+ * to pass a point outside of such stretches (kernel/grace.h).
  */
 #ifndef KERNEL_VMT_PORT_H
 #define KERNEL_VMT_PORT_H
@@ -15,11 +16,11 @@
 #include <vmtree/frame.h>
 #include <vmtree/types.h>
 
-#define VMT_PORT_DIRECT_BASE  0xffff800000000000UL
-#define VMT_PORT_META_BASE    0xffffc00000000000UL
-#define VMT_PORT_GS_PREEMPT   32
-#define VMT_PORT_GS_RESCHED   36
-#define VMT_PORT_GS_CPU	      40
+#define VMT_PORT_DIRECT_BASE 0xffff800000000000UL
+#define VMT_PORT_META_BASE   0xffffc00000000000UL
+#define VMT_PORT_GS_PREEMPT  32
+#define VMT_PORT_GS_RESCHED  36
+#define VMT_PORT_GS_CPU      40
 
 /* The core's: gives the CPU away (kernel/cpu.h). */
 void preempt_schedule(void);
