@@ -11,7 +11,7 @@
 struct gap_search {
 	void *port;
 	uint64_t low, high;	// where to look, [low, high)
-	uint64_t need;
+	uint64_t need, align;
 	bool hints;
 	uint64_t end;		// of the free run that is being walked down, 0: none
 	uint64_t longest;	// bytes, of the free runs seen in the node being walked
@@ -36,6 +36,24 @@ static bool gap_skip(const struct vmt_node *node, const struct gap_search *searc
 	return search->hints && order != GAP_UNKNOWN && (VMT_PAGE_SIZE << order) < search->need;
 }
 
+// Large ranges begin where an upper slot does, if there is room: then they are a few slots, and so are their parts.
+static uint64_t find_alignment(uint64_t need)
+{
+	unsigned level = FMT_TOP;
+
+	while (level > 0 && fmt_span(level) > need)
+		level--;
+	return fmt_span(level);
+}
+
+// The highest place for `need` bytes in the free range [low, high), which is long enough.
+static uint64_t find_place(uint64_t low, uint64_t high, uint64_t need, uint64_t align)
+{
+	uint64_t aligned = (high - need) & ~(align - 1);
+
+	return aligned >= low ? aligned : high - need;
+}
+
 // A free stretch [start, end) just below what was walked before. True: the run is long enough.
 static bool gap_extend(struct gap_search *search, uint64_t start, uint64_t end)
 {
@@ -54,7 +72,7 @@ static bool gap_extend(struct gap_search *search, uint64_t start, uint64_t end)
 		search->longest = length;
 	if (length < search->need)
 		return false;
-	search->found = search->end - search->need;
+	search->found = find_place(start, search->end, search->need, search->align);
 	return true;
 }
 
@@ -114,7 +132,7 @@ static bool gap_walk(struct vmt_node *node, struct gap_search *search)
 static uint64_t gap_find(struct vmt_tree *tree, uint64_t low, uint64_t high, uint64_t need, bool hints)
 {
 	struct gap_search search = {
-		.port = tree->port, .low = low, .high = high, .need = need, .hints = hints,
+		.port = tree->port, .low = low, .high = high, .need = need, .align = find_alignment(need), .hints = hints,
 		.fold_start = UINT64_MAX,
 	};
 
@@ -156,9 +174,11 @@ static uint64_t find_propose(struct vmt_tree *tree, unsigned n, uint64_t low, ui
 		cursor = find_origin(tree, vmt_port_cpu(tree->port), low, high);
 	vmt_port_preempt_on(tree->port);
 	if (n == 0)
-		return hole_end > hole_start && hole_end - hole_start >= need ? hole_end - need : 0;
+		return hole_end > hole_start && hole_end - hole_start >= need ?
+			       find_place(hole_start, hole_end, need, find_alignment(need)) :
+			       0;
 	if (n == 1)
-		return cursor - low >= need ? cursor - need : 0;
+		return cursor - low >= need ? find_place(low, cursor, need, find_alignment(need)) : 0;
 	found = n % 2 == 0 ? gap_find(tree, low, cursor, need, true) : 0;
 	if (!found)
 		found = gap_find(tree, low, high, need, true);
@@ -172,7 +192,7 @@ static void find_note_claimed(struct vmt_tree *tree, uint64_t start, uint64_t en
 
 	vmt_port_preempt_off(tree->port);
 	cpu = this_cpu(tree);
-	if (start >= cpu->hole_start && end == cpu->hole_end)
+	if (start >= cpu->hole_start && end <= cpu->hole_end)
 		cpu->hole_end = start;
 	else
 		cpu->cursor = start;

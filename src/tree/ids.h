@@ -88,35 +88,40 @@ static void ids_collapse(struct txn *txn, struct vmt_node *node)
 		vmt_port_mem_free(txn->port, ids, ARRAY_BYTES);
 }
 
-// Writes one run of slots that have the same old id.
-static void ids_set_run(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+static unsigned ids_differ(const uint32_t *ids, unsigned a, unsigned b)
 {
-	uint32_t old = node->ids[first];
+	return b < VMT_TABLE_SLOTS && ids[a] != ids[b];
+}
 
-	for (unsigned i = first; i <= last; i++)
-		node->ids[i] = id;
-	if (old & ID_COUNTED && !ids_contain(node->ids, old))
-		id_unuse(txn, old);
+// Writes [first, last], run by run of equal old ids, and returns the breaks that were inside.
+static unsigned ids_write(struct txn *txn, uint32_t *ids, unsigned first, unsigned last, uint32_t id)
+{
+	unsigned breaks = 0;
+
+	for (unsigned i = first; i <= last; breaks++) {
+		uint32_t old = ids[i];
+
+		do {
+			ids[i++] = id;
+		} while (i <= last && ids[i] == old);
+		if (old & ID_COUNTED && old != id && !ids_contain(ids, old))
+			id_unuse(txn, old);
+	}
+	return breaks - 1;
 }
 
 static void ids_set_mixed(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
 {
-	unsigned low = first ? first - 1 : 0, high = last < VMT_TABLE_SLOTS - 1 ? last + 1 : last;
-	unsigned before = ids_breaks(node->ids, low, high);
+	uint32_t *ids = node->ids;
+	unsigned breaks = node->breaks;
 
-	if (id & ID_COUNTED && !ids_contain(node->ids, id))
+	if (id & ID_COUNTED && !ids_contain(ids, id))
 		id_use(txn->tree->vmt, id);
-	for (unsigned i = first; i <= last;) {
-		unsigned end = i;
-
-		while (end < last && node->ids[end + 1] == node->ids[i])
-			end++;
-		if (node->ids[i] != id)
-			ids_set_run(txn, node, i, end, id);
-		i = end + 1;
-	}
-	node->breaks = (uint16_t)(node->breaks - before + ids_breaks(node->ids, low, high));
-	if (node->breaks == 0)
+	breaks -= (first && ids_differ(ids, first - 1, first)) + ids_differ(ids, last, last + 1);
+	breaks -= ids_write(txn, ids, first, last, id);
+	breaks += (first && ids_differ(ids, first - 1, first)) + ids_differ(ids, last, last + 1);
+	node->breaks = (uint16_t)breaks;
+	if (breaks == 0)
 		ids_collapse(txn, node);
 }
 

@@ -170,12 +170,65 @@ static void resized(struct sim_cpu *cpu, struct world *w, unsigned number)
 	}
 }
 
+// Increments of words in private pages, while references, pins, permissions, forks and moves of the pages come and go:
+// none is lost, wherever copies are made.
+#define WORDS 4
+
+static void disturb_increments(struct sim_cpu *cpu, struct world *w, unsigned n)
+{
+	const struct sim_ops *ops = w->env->ops;
+	uint64_t at = REGION + random_below(cpu, WORDS) * PAGE, pa;
+	unsigned what = (unsigned)random_below(cpu, 6);
+	struct vmt_space *child;
+
+	if (what == 0) {
+		expect(cpu, ops->page_get(w->env->space, at, VMT_READ, &pa), VMT_OK, at, "get");
+		ops->populate(w->env->space, REGION, WORDS * PAGE, NULL);
+		ops->page_put(w->env->vmt, pa);
+	} else if (what == 1) {
+		expect(cpu, ops->page_pin(w->env->space, at, n % 2 ? VMT_READ : VMT_WRITE, &pa), VMT_OK, at, "pin");
+		expect(cpu, ops->space_fork(w->env->space, NULL, &child), VMT_OK, 0, "fork");
+		ops->page_unpin(w->env->vmt, pa);
+		expect(cpu, ops->space_destroy(child), VMT_OK, 0, "destroy");
+	} else if (what == 2) {
+		expect(cpu, ops->space_fork(w->env->space, NULL, &child), VMT_OK, 0, "fork");
+		expect(cpu, ops->space_destroy(child), VMT_OK, 0, "destroy");
+	} else {
+		expect(cpu, ops->protect(w->env->space, REGION, WORDS * PAGE, what == 3 ? VMT_READ : 0), VMT_OK, at,
+		       "protect");
+		expect(cpu, ops->protect(w->env->space, REGION, WORDS * PAGE, RW), VMT_OK, at, "protect");
+	}
+}
+
+static void increments(struct sim_cpu *cpu, struct world *w, unsigned number)
+{
+	uint64_t sum = 0;
+
+	for (unsigned n = 0; number == 0 && n < w->rounds; n++)
+		disturb_increments(cpu, w, n);
+	for (unsigned n = 0; number && n < 12 * w->rounds; n++)
+		sum += sim_add(cpu, REGION + random_below(cpu, WORDS) * PAGE, 1, NULL) == VMT_OK;
+	// Relaxed: the end of the threads orders it.
+	atomic_fetch_add_explicit(&w->sum, sum, memory_order_relaxed);
+}
+
+static void increments_judge(struct world *w)
+{
+	uint64_t total = 0;
+
+	for (unsigned i = 0; i < WORDS; i++)
+		total += lib_read(w->env, REGION + i * PAGE);
+	demand(w->env->cpu, total == atomic_load_explicit(&w->sum, memory_order_relaxed), REGION,
+	       "increments were lost");
+}
+
 const struct hammer_scenario hammer_scenarios[] = {
 	{.name = "disturbed", .run = disturbed, .base = PLACE_A, .length = LENGTH * PAGE},
 	{.name = "forked", .run = forked, .base = PLACE_A, .length = LENGTH * PAGE, .touched = LENGTH},
 	{.name = "pinned pairs", .run = pinned_pairs, .base = REGION, .length = MIB(8)},
 	{.name = "over a live range", .run = over_live_range, .base = PLACE_A, .length = LENGTH * PAGE,
 	 .touched = LENGTH},
+	{.name = "increments", .run = increments, .base = REGION, .length = WORDS * PAGE, .judge = increments_judge},
 	{.name = "resized", .run = resized, .base = PLACE_A, .length = LENGTH * PAGE, .touched = LENGTH},
 };
 
