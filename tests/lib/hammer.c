@@ -77,6 +77,7 @@ static void run_scenario(enum sim_format format, const struct hammer_scenario *s
 	env_open(&env, format, CPUS, 16384, seed);
 	atomic_store_explicit(&world.busy, 1, memory_order_relaxed);
 	OK(env.ops->object_create(env.vmt, 16 * PAGE, NULL, NULL, &world.object));
+	world.second = env_new_space(&env);
 	if (scenario->length)
 		lib_map_object(&env, scenario->object ? world.object : NULL, scenario->base, scenario->length, 0, RW,
 			       scenario->object ? VMT_MAP_SHARED : 0);
@@ -88,6 +89,8 @@ static void run_scenario(enum sim_format format, const struct hammer_scenario *s
 	if (scenario->judge)
 		scenario->judge(&world);
 	CHECK(&env, env.space);
+	CHECK(&env, world.second);
+	OK(env.ops->space_destroy(world.second));
 	lib_expect_bare(&env, env.space);
 	env.ops->object_put(world.object);
 	env_close(&env);

@@ -16,6 +16,7 @@ struct world {
 	struct env *env;
 	unsigned rounds;
 	struct vmt_object *object;	// of 16 pages
+	struct vmt_space *second;	// another space, empty
 	struct sim_barrier barrier;	// for the bodies
 	_Atomic uint64_t sum;		// what was added to shared counters
 	_Atomic unsigned busy;		// 1 until somebody says that the rounds are over

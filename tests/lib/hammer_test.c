@@ -240,6 +240,29 @@ static void fold_storm(struct sim_cpu *cpu, struct world *w, unsigned number)
 	}
 }
 
+// Tables of many places empty while others stand on their parents: whoever could not fold leaves word, and at the end, all
+// is folded but what CPUs keep. vmt_check counts.
+static void fold_marks(struct sim_cpu *cpu, struct world *w, unsigned number)
+{
+	for (unsigned n = 0; n < 8 * w->rounds; n++) {
+		uint64_t at = GIB(2) + random_below(cpu, 8) * MIB(128) + random_below(cpu, 4) * MIB(2);
+		struct vmt_area area;
+
+		if (number == 3) {
+			w->env->ops->area_find(w->env->space, at, &area);
+			w->env->ops->area_find(w->env->space, at + MIB(64), &area);
+			continue;
+		}
+		at += number * PAGE;
+		expect(cpu, sim_write(cpu, at, 8, 1), VMT_OK, at, "write");
+		if (n % 2)
+			expect(cpu, w->env->ops->release(w->env->space, at & ~(MIB(128) - 1), MIB(128)), VMT_OK, at,
+			       "release");
+		else
+			expect(cpu, w->env->ops->release(w->env->space, at, PAGE), VMT_OK, at, "release");
+	}
+}
+
 // ---- Protect against write, references against zap, moves, lists -------------------------------------------------
 
 static void protect_writer(struct sim_cpu *cpu, struct world *w, unsigned number)
@@ -397,6 +420,101 @@ static void truncate_storm(struct sim_cpu *cpu, struct world *w, unsigned number
 	}
 }
 
+// ---- Frames that change their place --------------------------------------------------------------------------------
+
+// Pages are given back and their frames come to other addresses at once: a reference that was taken without a lock never
+// leads there (races.md 22). CPUs 0 and 1 give back, the others look.
+static void reused(struct sim_cpu *cpu, struct world *w, unsigned number)
+{
+	const struct sim_ops *ops = w->env->ops;
+
+	for (unsigned n = 0; n < 20 * w->rounds; n++) {
+		uint64_t at = REGION + random_below(cpu, 6) * PAGE, pa, value;
+
+		if (number < 2) {
+			expect(cpu, sim_write(cpu, at, 8, stamp(number, at, n)), VMT_OK, at, "write");
+			at = REGION + random_below(cpu, 6) * PAGE;
+			expect(cpu, ops->release(w->env->space, at, PAGE), VMT_OK, at, "release");
+			continue;
+		}
+		expect(cpu, ops->page_get(w->env->space, at, VMT_READ, &pa), VMT_OK, at, "get");
+		// Relaxed: a program writes it meanwhile.
+		value = atomic_load_explicit((_Atomic uint64_t *)vmt_port_frame_ptr(sim_port(w->env->machine), pa),
+					     memory_order_relaxed);
+		ops->page_put(w->env->vmt, pa);
+		demand(cpu, stamped(value, at), at, "a reference leads to another page");
+	}
+}
+
+// ---- CPUs that change between spaces -----------------------------------------------------------------------------
+
+// What a CPU kept of a space that it is not using now is flushed when it comes back (races.md 5, 15).
+static void switching(struct sim_cpu *cpu, struct world *w, unsigned number)
+{
+	struct vmt_space *spaces[2] = {w->env->space, w->second};
+
+	for (unsigned i = 0; i < 2; i++)
+		expect(cpu, w->env->ops->map(spaces[i], &(struct vmt_map_request){
+			.addr = REGION + number * 4 * PAGE, .length = 4 * PAGE, .prot = RW, .flags = VMT_MAP_FIXED},
+			&(uint64_t){0}), VMT_OK, 0, "map");
+	sim_barrier_wait(cpu, &w->barrier, CPUS);
+	for (unsigned n = 0; n < 4 * w->rounds; n++) {
+		unsigned there = (unsigned)random_below(cpu, 2);
+
+		sim_activate(cpu, spaces[n % 2]);
+		for (unsigned i = 0; i < 3; i++) {
+			uint64_t at = REGION + random_below(cpu, 4 * CPUS) * PAGE, value;
+
+			expect(cpu, sim_read(cpu, at, 8, &value), VMT_OK, at, "read");
+			demand(cpu, value == 0 || (stamped(value, at) && (value & 1) == n % 2), at,
+			       "a page of the other space");
+			expect(cpu, sim_write(cpu, at, 8, stamp(number, at, 2 * n + n % 2)), VMT_OK, at, "write");
+			at = REGION + random_below(cpu, 4 * CPUS) * PAGE;
+			expect(cpu, w->env->ops->release(spaces[there], at, PAGE), VMT_OK, at, "release");
+		}
+	}
+	sim_barrier_wait(cpu, &w->barrier, CPUS);
+	sim_activate(cpu, w->env->space);
+}
+
+// ---- Order across a copy -----------------------------------------------------------------------------------------
+
+#define FIRST  REGION
+#define SECOND (REGION + MIB(2))
+
+// One writes FIRST, then SECOND, while fork makes both read-only and another CPU's faults copy FIRST: who has seen the
+// new SECOND sees the new FIRST. No CPU may write the copy while another still reads the page that it replaces.
+static void in_order(struct sim_cpu *cpu, struct world *w, unsigned number)
+{
+	struct vmt_space *child = NULL, *old;
+	uint64_t x, y;
+
+	for (unsigned n = 0; number == 0 && n < 2 * w->rounds; n++) {
+		old = child;
+		expect(cpu, w->env->ops->space_fork(w->env->space, NULL, &child), VMT_OK, 0, "fork");
+		if (old)
+			expect(cpu, w->env->ops->space_destroy(old), VMT_OK, 0, "destroy");
+		for (unsigned i = 0; i < 20; i++)
+			sim_poll(cpu);
+	}
+	if (number == 0) {
+		expect(cpu, w->env->ops->space_destroy(child), VMT_OK, 0, "destroy");
+		atomic_store_explicit(&w->busy, 0, memory_order_release);
+	}
+	for (uint64_t n = 1; number && atomic_load_explicit(&w->busy, memory_order_acquire); n++) {
+		if (number == 1) {
+			expect(cpu, sim_write(cpu, FIRST, 8, n), VMT_OK, FIRST, "write");
+			expect(cpu, sim_write(cpu, SECOND, 8, n), VMT_OK, SECOND, "write");
+		} else if (number == 2) {
+			expect(cpu, sim_write(cpu, FIRST + 64, 8, n), VMT_OK, FIRST, "write");
+		} else {
+			expect(cpu, sim_read(cpu, SECOND, 8, &y), VMT_OK, SECOND, "read");
+			expect(cpu, sim_read(cpu, FIRST, 8, &x), VMT_OK, FIRST, "read");
+			demand(cpu, x >= y, FIRST, "the new SECOND with the old FIRST");
+		}
+	}
+}
+
 // ---- All of them -------------------------------------------------------------------------------------------------
 
 const struct hammer_scenario hammer_scenarios[] = {
@@ -405,11 +523,15 @@ const struct hammer_scenario hammer_scenarios[] = {
 	{.name = "counters", .run = counters, .judge = counters_judge},
 	{.name = "pairs", .run = pairs, .base = REGION, .length = MIB(8)},
 	{.name = "fold storm", .run = fold_storm, .base = GIB(2), .length = MIB(4)},
+	{.name = "fold marks", .run = fold_marks, .base = GIB(2), .length = GIB(1)},
 	{.name = "protect and write", .run = protect_writer, .base = REGION, .length = 4 * PAGE},
 	{.name = "references", .run = references, .base = REGION, .length = 8 * PAGE},
 	{.name = "moves", .run = moves, .base = PLACE_A, .length = 10 * PAGE, .touched = 10},
 	{.name = "lists", .run = lists, .base = REGION, .length = PAGES * PAGE},
 	{.name = "lazy storm", .run = lazy_storm, .base = REGION, .length = 64 * PAGE},
+	{.name = "reused frames", .run = reused, .base = REGION, .length = 8 * PAGE},
+	{.name = "switching", .run = switching},
+	{.name = "in order", .run = in_order, .base = REGION, .length = MIB(4)},
 	{.name = "truncate storm", .run = truncate_storm, .base = REGION, .length = 16 * PAGE, .object = true},
 };
 
