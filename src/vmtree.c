@@ -6,6 +6,7 @@
 // only what stands above it.
 
 #include <vmtree/vmtree.h>
+#include <vmtree/tree.h>
 #include <vmtree/port.h>
 
 // The only functions of a C library that the core calls.
@@ -23,6 +24,8 @@ void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 #include "tree/ids.h"
 #include "tree/fold.h"
 #include "tree/range.h"
+#include "tree/look.h"
+#include "tree/alone.h"
 
 #include "space/attr.h"
 #include "space/space.h"

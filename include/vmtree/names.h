@@ -11,12 +11,17 @@
 // A program that uses several formats does so from several files, or calls the long names. The structures are the
 // same for all formats.
 //
-// Formats: x86_64_4, x86_64_5, riscv_sv39, riscv_sv48, riscv_sv57.
+// Formats:
+//	x86_64_4, x86_64_5		x86-64 with four and five levels
+//	riscv_sv39, _sv48, _sv57	RISC-V
+//	aarch64_s1, aarch64_s2		AArch64 with 4 KiB granule and 48 bits: processes, and guests
+//	ept, amd_npt			guests on Intel's and AMD's processors
+//	vtd_ss, amd_v1			devices behind Intel's and AMD's IOMMUs: no permission to execute
 #ifndef VMTREE_NAMES_H
 #define VMTREE_NAMES_H
 
 #ifndef VMT_FORMAT
-#error "define VMT_FORMAT (x86_64_4, x86_64_5, riscv_sv39, riscv_sv48 or riscv_sv57) before including vmtree headers"
+#error "define VMT_FORMAT (x86_64_4, riscv_sv39, ...: the list is above) before including vmtree headers"
 #endif
 
 #define VMT_PASTE_(a, b, c) a##b##c
@@ -55,6 +60,16 @@
 #define vmt_reclaim		VMT_NAME(_reclaim)
 #define vmt_check		VMT_NAME(_check)
 #define vmt_dump		VMT_NAME(_dump)
+#define vmt_tree_create		VMT_NAME(_tree_create)
+#define vmt_tree_destroy	VMT_NAME(_tree_destroy)
+#define vmt_tree_root		VMT_NAME(_tree_root)
+#define vmt_tree_map		VMT_NAME(_tree_map)
+#define vmt_tree_unmap		VMT_NAME(_tree_unmap)
+#define vmt_tree_protect	VMT_NAME(_tree_protect)
+#define vmt_tree_translate	VMT_NAME(_tree_translate)
+#define vmt_tree_walk		VMT_NAME(_tree_walk)
+#define vmt_tree_tables		VMT_NAME(_tree_tables)
+#define vmt_tree_check		VMT_NAME(_tree_check)
 #define vmt_object_create	VMT_NAME(_object_create)
 #define vmt_object_get		VMT_NAME(_object_get)
 #define vmt_object_put		VMT_NAME(_object_put)

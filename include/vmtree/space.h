@@ -214,6 +214,7 @@ enum vmt_state {
 
 struct vmt_run {
 	uint64_t start, end;
+	uint64_t size;		// bytes that one entry of the run covers
 	enum vmt_state state;
 	vmt_prot prot;		// PRESENT: what the hardware entry allows
 	bool mapped;		// has attributes

@@ -11,7 +11,7 @@
 //	fmt_is_present(e)	hardware can use the entry: a leaf or a table
 //	fmt_is_table(e, level)	present, and points to a table of level - 1
 //	fmt_pa(e)		of a leaf or a table
-//	fmt_make_table(pa)
+//	fmt_make_table(pa, level)	an entry of a table of `level`, for the table of level - 1 at pa
 //	fmt_make_leaf(pa, level, prot, user)	accessed, and dirty if writable: the library never makes hardware
 //				write an entry that it is writing itself
 //	fmt_prot(e)		what hardware allows, VMT_*
@@ -61,6 +61,16 @@ static inline unsigned fmt_index(uint64_t addr, unsigned level)
 static inline bool fmt_is_leaf(uint64_t e, unsigned level)
 {
 	return fmt_is_present(e) && !fmt_is_table(e, level);
+}
+
+// A leaf of `level` at `pa` that allows and remembers what the leaf `e` of any level does.
+static inline uint64_t fmt_leaf_like(uint64_t e, uint64_t pa, unsigned level, bool user)
+{
+	uint64_t leaf = fmt_clean(fmt_make_leaf(pa, level, fmt_prot(e), user));
+
+	if (fmt_dirty(e))
+		return fmt_set_dirty(leaf);
+	return fmt_accessed(e) ? fmt_set_accessed(leaf) : leaf;
 }
 
 // A leaf or a parked leaf: it holds a frame.

@@ -44,8 +44,9 @@ static inline uint64_t fmt_pa(uint64_t e)
 	return (e >> RV_PPN_SHIFT & RV_PPN_MASK) << VMT_PAGE_SHIFT;
 }
 
-static inline uint64_t fmt_make_table(uint64_t pa)
+static inline uint64_t fmt_make_table(uint64_t pa, unsigned level)
 {
+	(void)level;
 	return (pa >> VMT_PAGE_SHIFT) << RV_PPN_SHIFT | RV_V;
 }
 

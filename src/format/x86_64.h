@@ -16,8 +16,14 @@
 
 #define FMT_INDEX_BITS	   9
 #define FMT_VA_BITS	   (VMT_PAGE_SHIFT + FMT_INDEX_BITS * (FMT_TOP + 1))
+#ifndef FMT_SPURIOUS_FLUSH
 #define FMT_SPURIOUS_FLUSH 0 // 4.10.4.1: a page fault drops the translations of its address
+#endif
 #define FMT_LEAF_LEVELS	   3
+
+#ifndef X86_ALL_USER
+#define X86_ALL_USER 0 // nested tables have no other leaves (amd_npt.h)
+#endif
 
 #define X86_P	(UINT64_C(1) << 0)
 #define X86_W	(UINT64_C(1) << 1)
@@ -43,14 +49,15 @@ static inline uint64_t fmt_pa(uint64_t e)
 	return e & X86_PA;
 }
 
-static inline uint64_t fmt_make_table(uint64_t pa)
+static inline uint64_t fmt_make_table(uint64_t pa, unsigned level)
 {
+	(void)level;
 	return pa | X86_P | X86_W | X86_U | X86_A;
 }
 
 static inline uint64_t fmt_make_leaf(uint64_t pa, unsigned level, vmt_prot prot, bool user)
 {
-	return pa | X86_P | X86_A | (level ? X86_PS : 0) | (user ? X86_U : 0) |
+	return pa | X86_P | X86_A | (level ? X86_PS : 0) | (user || X86_ALL_USER ? X86_U : 0) |
 	       (prot & VMT_WRITE ? X86_W | X86_D : 0) | (prot & VMT_EXEC ? 0 : X86_NX);
 }
 

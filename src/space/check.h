@@ -55,6 +55,15 @@ static void check_leaf(struct check *check, const struct vmt_node *node, unsigne
 		check->anon++;
 }
 
+// A tree on its own holds leaves and nothing else.
+static void check_alone(struct check *check, const struct vmt_node *node, unsigned slot, uint64_t e)
+{
+	if (!fmt_is_leaf(e, node->level) || node->level >= FMT_LEAF_LEVELS)
+		check_report(check, node, slot, "an entry that is no leaf");
+	else if (fmt_pa(e) & (fmt_span(node->level) - 1))
+		check_report(check, node, slot, "a leaf at an address that is not aligned to its size");
+}
+
 static void check_marker(struct check *check, const struct vmt_node *node, unsigned slot, uint64_t e)
 {
 	enum marker_kind kind = fmt_kind(e);
@@ -88,7 +97,8 @@ static bool check_is_kept(const struct check *check, const struct vmt_node *node
 	if (atomic_load_explicit(&check->tree->owed, memory_order_relaxed))
 		return true;
 	for (unsigned i = 0; i < check->tree->vmt->cpus; i++)
-		if (check->tree->cpu[i].kept == node->base + 1 && node->level == 0)
+		if (atomic_load_explicit(&check->tree->cpu[i].kept, memory_order_relaxed) == node->base + 1 &&
+		    node->level == 0)
 			return true;
 	return false;
 }
@@ -127,6 +137,8 @@ static void check_node(struct check *check, struct vmt_node *node, unsigned firs
 			continue;
 		if (fmt_is_table(e, node->level))
 			check_child(check, node, slot, e);
+		else if (check->tree->untracked)
+			check_alone(check, node, slot, e);
 		else if (fmt_holds_frame(e, node->level))
 			check_leaf(check, node, slot, e);
 		else
@@ -142,9 +154,8 @@ static void check_count(struct check *check, int64_t walked, int64_t said, const
 		check_report(check, check->tree->root, 0, what);
 }
 
-unsigned vmt_check(struct vmt_space *space)
+static unsigned check_tree(struct vmt_tree *tree)
 {
-	struct vmt_tree *tree = &space->tree;
 	struct check check = {.tree = tree};
 
 	check_node(&check, tree->root, fmt_index(tree->start, FMT_TOP), fmt_index(tree->end - 1, FMT_TOP));
@@ -155,6 +166,16 @@ unsigned vmt_check(struct vmt_space *space)
 	check_count(&check, check.mapped, counted(tree, mapped), "the number of mapped pages is wrong");
 	check_count(&check, check.array_bytes, counted(tree, array_bytes), "the bytes of arrays are wrong");
 	return check.wrong;
+}
+
+unsigned vmt_check(struct vmt_space *space)
+{
+	return check_tree(&space->tree);
+}
+
+unsigned vmt_tree_check(struct vmt_tree *tree)
+{
+	return check_tree(tree);
 }
 
 #endif

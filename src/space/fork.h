@@ -237,7 +237,7 @@ static enum vmt_status fork_tree(struct fork *fork, struct vmt_node *from, struc
 		vmt_port_preempt_off(fork->to->port);
 		node_init(fork->to, child, pa, from->level - 1u, slot_base(from, slot));
 		child->parent = to;
-		fork_put(fork, to, slot, fmt_make_table(pa));
+		fork_put(fork, to, slot, fmt_make_table(pa, to->level));
 		vmt_port_preempt_on(fork->to->port);
 		status = fork_tree(fork, node_of_table(fork->from->port, fmt_pa(e)), child);
 	}

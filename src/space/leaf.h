@@ -3,11 +3,6 @@
 #ifndef VMT_SPACE_LEAF_H
 #define VMT_SPACE_LEAF_H
 
-static uint64_t entry_frame(uint64_t e)
-{
-	return fmt_is_present(e) ? fmt_pa(e) : fmt_parked_pa(e);
-}
-
 // Counts `n` entries more (or less) that hold the frame at `pa`. The zero page is nobody's.
 static void count_resident(struct vmt_tree *tree, uint64_t pa, int n)
 {
@@ -100,9 +95,10 @@ static void leaf_install(struct txn *txn, struct vmt_node *node, uint64_t addr, 
 		struct vmt_node *below = node_new_below(txn, at, slot, &pa);
 
 		if (at == node)
-			first = fmt_make_table(pa);
+			first = fmt_make_table(pa, at->level);
 		else
-			atomic_store_explicit(&at->table[slot], fmt_make_table(pa), memory_order_relaxed);
+			atomic_store_explicit(&at->table[slot], fmt_make_table(pa, at->level),
+					      memory_order_relaxed);
 		at = below;
 		slot = fmt_index(addr, at->level);
 		node_add_live(at, 1);

@@ -34,16 +34,30 @@ static uint64_t generation_next(struct vmt_tree *tree)
 	return next;
 }
 
+// Raises the generation and fills in the CPUs; false: none uses the space. The port knows by itself who uses a tree on
+// its own.
+static bool flush_concerns(struct vmt_tree *tree, struct vmt_flush *flush)
+{
+	uint64_t any = 0;
+
+	if (tree->untracked) {
+		flush->generation = 0;
+		memset(flush->cpus, 0, sizeof(flush->cpus));
+		return true;
+	}
+	flush->generation = generation_next(tree);
+	for (unsigned i = 0; i < VMT_MAX_CPUS / 64; i++)
+		any |= flush->cpus[i] = atomic_load_explicit(&tree->cpus[i], memory_order_seq_cst);
+	return any;
+}
+
 // Flushes what `flush` has collected and empties it. Node locks are held. Every change that it is about was written
 // before; the sequentially consistent exchange in generation_next orders those writes before the reads of the bits.
 static void flush_run(struct vmt_tree *tree, struct vmt_flush *flush)
 {
-	uint64_t any = 0;
-
-	flush->generation = generation_next(tree);
-	for (unsigned i = 0; i < VMT_MAX_CPUS / 64; i++)
-		any |= flush->cpus[i] = atomic_load_explicit(&tree->cpus[i], memory_order_seq_cst);
-	if (any) {
+	if (!flush_concerns(tree, flush)) {
+		count(tree, flushes_skipped, 1);
+	} else {
 		flush->space = tree->space;
 		flush->space_owner = tree->owner;
 		vmt_port_flush(tree->port, flush);
@@ -53,8 +67,6 @@ static void flush_run(struct vmt_tree *tree, struct vmt_flush *flush)
 		for (unsigned i = 0; i < flush->count; i++)
 			count(tree, flush_pages,
 			      (int64_t)((flush->ranges[i].end - flush->ranges[i].start) >> VMT_PAGE_SHIFT));
-	} else {
-		count(tree, flushes_skipped, 1);
 	}
 	flush->all = flush->tables = false;
 	flush->count = 0;

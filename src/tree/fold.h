@@ -38,16 +38,34 @@ static bool fold_into(struct txn *txn, struct vmt_node *parent, struct vmt_node 
 	return true;
 }
 
+static void fold_kept_later(struct txn *txn, uint64_t kept)
+{
+	if (kept)
+		txn_fold_later(txn, kept - 1, kept - 1 + fmt_table_span(0) - 1);
+}
+
+// What CPUs keep that do not use the space any more: a program that wanders from CPU to CPU would leave a chain on each.
+static void fold_take_over(struct txn *txn)
+{
+	struct vmt_tree *tree = txn->tree;
+
+	for (unsigned i = 0; i < tree->vmt->cpus && !tree->untracked; i++) {
+		_Atomic uint64_t *kept = &tree->cpu[i].kept;
+		uint64_t active = atomic_load_explicit(&tree->cpus[i / 64], memory_order_relaxed) >> i % 64 & 1;
+
+		if (!active && i != vmt_port_cpu(tree->port) && atomic_load_explicit(kept, memory_order_relaxed))
+			fold_kept_later(txn, atomic_exchange_explicit(kept, 0, memory_order_relaxed));
+	}
+}
+
 static void fold_keep(struct txn *txn, struct vmt_node *node)
 {
-	struct vmt_cpu *cpu = this_cpu(txn->tree);
-	uint64_t before = cpu->kept;
+	_Atomic uint64_t *kept = &this_cpu(txn->tree)->kept;
 
-	if (before == node->base + 1)
+	if (atomic_load_explicit(kept, memory_order_relaxed) == node->base + 1)
 		return;
-	cpu->kept = node->base + 1;
-	if (before)
-		txn_fold_later(txn, before - 1, before - 1 + fmt_table_span(0) - 1);
+	fold_kept_later(txn, atomic_exchange_explicit(kept, node->base + 1, memory_order_relaxed));
+	fold_take_over(txn);
 }
 
 // The window's top node became empty: upwards as long as parents can be locked and become empty in turn.

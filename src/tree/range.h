@@ -84,6 +84,8 @@ static unsigned range_edge_cost(struct txn *txn, struct vmt_node *node, unsigned
 static void range_need(struct txn *txn, const struct range_op *op, void *arg, unsigned *tables, unsigned *arrays)
 {
 	*tables = *arrays = 0;
+	if (txn->node[0]->level == 0 && !op->sets)
+		return; // pages are not split
 	for (unsigned i = 0; i < txn->held; i++) {
 		struct vmt_node *node = txn->node[i];
 		uint64_t start = txn->start, last = txn->last;
@@ -123,36 +125,66 @@ static void node_init(struct vmt_tree *tree, struct vmt_node *node, uint64_t pa,
 	count(tree, tables_allocated, 1);
 }
 
-// A table out of the pool for `slot` of `parent`, with the slot's id, not yet linked.
-static struct vmt_node *node_new_below(struct txn *txn, struct vmt_node *parent, unsigned slot, uint64_t *pa)
+// The frame at `pa` becomes a table for `slot` of `parent`, with the slot's id, not yet linked.
+static struct vmt_node *node_new_at(struct txn *txn, struct vmt_node *parent, unsigned slot, uint64_t pa)
 {
-	struct vmt_node *node;
+	struct vmt_node *node = node_of_table(txn->port, pa);
 
-	*pa = txn->pool.table[--txn->pool.tables];
-	node = node_of_table(txn->port, *pa);
-	node_init(txn->tree, node, *pa, parent->level - 1u, slot_base(parent, slot));
+	node_init(txn->tree, node, pa, parent->level - 1u, slot_base(parent, slot));
 	node->parent = parent;
 	node->id = slot_id(parent, slot);
 	node_use_id(txn, node->id);
 	return node;
 }
 
+// The same with a frame of zeroes from the pool.
+static struct vmt_node *node_new_below(struct txn *txn, struct vmt_node *parent, unsigned slot, uint64_t *pa)
+{
+	*pa = txn->pool.table[--txn->pool.tables];
+	return node_new_at(txn, parent, slot, *pa);
+}
+
+// Takes a leaf out of its slot so that a table can take its place: no CPU may have both cached (break before make), and
+// the hardware writes nothing into it any more.
+static uint64_t range_break_leaf(struct txn *txn, struct vmt_node *parent, unsigned slot)
+{
+	uint64_t base = slot_base(parent, slot);
+	uint64_t e = entry_exchange(txn->tree, parent, slot, fmt_make_marker(MARKER_BUSY, 0));
+
+	flush_add(&txn->batch.flush, base, base + fmt_span(parent->level));
+	batch_flush(&txn->batch);
+	return e;
+}
+
+// Repeats a marker, or cuts a leaf into the leaves of the level below, in a table that nobody sees yet.
+static void range_repeat(struct vmt_node *node, uint64_t e, bool user)
+{
+	bool leaf = fmt_is_present(e);
+
+	for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++) {
+		uint64_t pa = fmt_pa(e) + ((uint64_t)i << fmt_shift(node->level));
+
+		atomic_store_explicit(&node->table[i], leaf ? fmt_leaf_like(e, pa, node->level, user) : e,
+				      memory_order_relaxed);
+	}
+	node_add_live(node, VMT_TABLE_SLOTS);
+}
+
 // Puts a table under a slot that has none, and locks it before anybody can see it.
 static void range_split(struct txn *txn, struct vmt_node *parent, unsigned slot)
 {
-	uint64_t pa, marker = entry_load(parent, slot);
+	uint64_t pa, e = entry_load(parent, slot);
 	struct vmt_node *node = node_new_below(txn, parent, slot, &pa);
 
-	if (marker) {
-		for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++)
-			atomic_store_explicit(&node->table[i], marker, memory_order_relaxed);
-		node_add_live(node, VMT_TABLE_SLOTS);
-	} else {
+	if (fmt_is_leaf(e, parent->level))
+		e = range_break_leaf(txn, parent, slot);
+	if (e)
+		range_repeat(node, e, txn->tree->user);
+	else
 		node_add_live(parent, 1);
-	}
 	atomic_store_explicit(&node->lock, LOCK_EXCL, memory_order_relaxed);
 	txn->node[txn->held++] = node;
-	entry_publish(txn->tree, parent, slot, fmt_make_table(pa));
+	entry_publish(txn->tree, parent, slot, fmt_make_table(pa, parent->level));
 	ids_unname(txn, parent, slot);
 }
 

@@ -49,8 +49,10 @@ struct vmt_cpu {
 		_Atomic int64_t flushes, flushes_all, flush_ranges, flush_pages, flushes_skipped;
 		_Atomic int64_t transactions, retries;
 	} count;
+	// base + 1 of an emptied lowest table that this CPU has left in place, 0: none. Written by this CPU, and taken
+	// over by others once it has left the space. Relaxed: whoever goes there looks at the table under its lock.
+	_Atomic uint64_t kept;
 	// Known to this CPU alone.
-	uint64_t kept;		// base + 1 of an emptied lowest table that this CPU has left in place, 0: none
 	uint64_t cursor;	// where the last search of this CPU found a range; 0: none yet
 	uint64_t hole_start, hole_end; // what it unmapped last
 };
@@ -73,6 +75,7 @@ struct vmt_tree {
 	uint64_t root_pa;
 	uint64_t start, end;
 	bool user;
+	bool untracked;		// who uses it is not known: every flush goes to the port
 	_Atomic uint32_t gate; // see txn.h
 	// An empty table could not be folded for want of an array; vmt_reclaim sweeps and clears it. Relaxed.
 	_Atomic bool owed;
@@ -167,6 +170,12 @@ static inline uint64_t entry_exchange(struct vmt_tree *tree, struct vmt_node *no
 
 	vmt_port_publish(tree->port, &node->table[slot], 1);
 	return old;
+}
+
+// The frame of a leaf or a parked leaf.
+static inline uint64_t entry_frame(uint64_t e)
+{
+	return fmt_is_present(e) ? fmt_pa(e) : fmt_parked_pa(e);
 }
 
 static inline unsigned node_live(const struct vmt_node *node)

@@ -63,23 +63,25 @@ static void txn_init(struct txn *txn, struct vmt_tree *tree)
 	batch_init(&txn->batch, tree);
 }
 
-// The lowest node whose table covers [start, last], as it looks now. In a read-side section.
+// The lowest node whose table covers [start, last], as it looks now. In a read-side section. Tables are reached through
+// their frames' addresses, one dependent load for a level; the node is looked for at the end.
 static struct vmt_node *tree_descend(struct vmt_tree *tree, uint64_t start, uint64_t last)
 {
-	struct vmt_node *node = tree->root;
+	uint64_t pa = tree->root_pa;
 
 	for (unsigned level = FMT_TOP; level > 0; level--) {
-		unsigned slot = fmt_index(start, level);
+		_Atomic(uint64_t) *table = vmt_port_frame_ptr(tree->port, pa);
 		uint64_t e;
 
 		if (start >> fmt_shift(level) != last >> fmt_shift(level))
 			break;
-		e = entry_load_acquire(node, slot);
+		// Acquire as in entry_load_acquire.
+		e = atomic_load_explicit(&table[fmt_index(start, level)], memory_order_acquire);
 		if (!fmt_is_table(e, level))
 			break;
-		node = node_of_table(tree->port, fmt_pa(e));
+		pa = fmt_pa(e);
 	}
-	return node;
+	return node_of_table(tree->port, pa);
 }
 
 // Under the node's lock or a pin: is it (still) the node that covers `addr` in this tree? Relaxed: the lock orders it.

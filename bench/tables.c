@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+// The page-table layer alone: nanoseconds of map and unmap, one thread, no contention, locks and counts included, 4 KiB
+// leaves unless the row says otherwise. The best of several rounds, for these machines are shared.
+//
+// A port that does nothing stands in for preemption, read-side sections and the flush, as generic_pt's own benchmark
+// does for its caller's locks and its IOTLB; grace periods end at once, for there is no other thread.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#define VMT_FORMAT x86_64_4
+#include "bench_port.h"
+#include <vmtree/port.h>
+#include <vmtree/tree.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+
+uint64_t vmt_port_frame_alloc(void *port, bool zero)
+{
+	struct bench_arena *arena = port;
+	uint64_t pa;
+
+	if (arena->next == arena->count)
+		return VMT_NO_FRAME;
+	pa = (uint64_t)arena->free[arena->next++] << VMT_PAGE_SHIFT;
+	if (zero)
+		memset(arena->memory + pa, 0, VMT_PAGE_SIZE);
+	return pa;
+}
+
+void vmt_port_frame_free(void *port, uint64_t pa)
+{
+	struct bench_arena *arena = port;
+
+	arena->free[--arena->next] = (uint32_t)(pa >> VMT_PAGE_SHIFT);
+}
+
+void *vmt_port_mem_alloc(void *port, size_t bytes)
+{
+	(void)port;
+	return aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+}
+
+void vmt_port_mem_free(void *port, void *memory, size_t bytes)
+{
+	(void)port, (void)bytes;
+	free(memory);
+}
+
+void vmt_port_relax(void *port, bool preemptible)
+{
+	(void)port, (void)preemptible;
+}
+
+void vmt_port_flush(void *port, const struct vmt_flush *flush)
+{
+	(void)flush;
+	((struct bench_arena *)port)->flushes++;
+}
+
+void vmt_port_defer(void *port, struct vmt_deferred *item)
+{
+	item->run(port, item);
+}
+
+void vmt_port_log(void *port, const char *line)
+{
+	(void)port;
+	fprintf(stderr, "%s\n", line);
+}
+
+_Noreturn void vmt_port_fatal(void *port, const char *what)
+{
+	vmt_port_log(port, what);
+	abort();
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static struct vmt_tree *tree;
+
+static void must(enum vmt_status status)
+{
+	if (status != VMT_OK) {
+		fprintf(stderr, "tables: %s\n", vmt_status_name(status));
+		exit(1);
+	}
+}
+
+static void map(uint64_t addr, uint64_t length, uint64_t leaf)
+{
+	struct vmt_tree_map request = {
+		.addr = addr, .length = length, .pa = addr & (64 * GIB - 1), .prot = VMT_READ | VMT_WRITE,
+		.leaf_max = leaf,
+	};
+
+	must(vmt_tree_map(tree, &request, NULL));
+}
+
+static void unmap(uint64_t addr, uint64_t length)
+{
+	must(vmt_tree_unmap(tree, addr, length, NULL));
+}
+
+// Maps and unmaps the same range `times` times, `rounds` rounds; prints the best of each, divided by `units`.
+static void row(const char *name, uint64_t addr, uint64_t length, uint64_t leaf, unsigned times, double units)
+{
+	double best_map = 1e18, best_unmap = 1e18;
+
+	for (unsigned round = 0; round < 60; round++) {
+		double mapping = 0, unmapping = 0;
+
+		// Clock readings cost more than one operation: batches of disjoint ranges where that matters.
+		for (unsigned i = 0; i < times; i++) {
+			unsigned batch = length < MIB || leaf != VMT_PAGE_SIZE ? 64 : 1;
+			uint64_t step = length == VMT_PAGE_SIZE ? VMT_PAGE_SIZE : 4 * MIB;
+			double t = now();
+
+			for (unsigned b = 0; b < batch; b++)
+				map(addr + b * step, length, leaf);
+			mapping += now() - t;
+			t = now();
+			for (unsigned b = 0; b < batch; b++)
+				unmap(addr + b * step, length);
+			unmapping += now() - t;
+			if (i == times - 1) {
+				mapping /= (double)times * batch;
+				unmapping /= (double)times * batch;
+			}
+		}
+		best_map = mapping < best_map ? mapping : best_map;
+		best_unmap = unmapping < best_unmap ? unmapping : best_unmap;
+	}
+	printf("%-52s %8.2f / %.2f\n", name, best_map / units, best_unmap / units);
+}
+
+static void lookups(uint64_t addr)
+{
+	struct vmt_translation translation;
+	double best = 1e18;
+	uint64_t sum = 0;
+
+	map(addr, 2 * MIB, VMT_PAGE_SIZE);
+	for (unsigned round = 0; round < 60; round++) {
+		double t = now();
+
+		for (unsigned i = 0; i < 10000; i++) {
+			must(vmt_tree_translate(tree, addr + (i * 4096 & (2 * MIB - 1)), &translation));
+			sum += translation.pa;
+		}
+		t = (now() - t) / 10000;
+		best = t < best ? t : best;
+	}
+	printf("%-52s %8.2f\n", "look-up", best);
+	if (!sum)
+		printf("no translation\n");
+	unmap(addr, 2 * MIB);
+}
+
+int main(void)
+{
+	struct bench_arena arena = {.count = 1 << 15};
+	struct vmt_tree_config config = {.start = 0, .end = UINT64_C(1) << 47, .cpus = 1, .user = true};
+
+	arena.memory = mmap(NULL, (size_t)arena.count << VMT_PAGE_SHIFT, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	arena.frames = aligned_alloc(64, arena.count * sizeof(*arena.frames));
+	arena.free = malloc(arena.count * sizeof(*arena.free));
+	if (arena.memory == MAP_FAILED || !arena.frames || !arena.free)
+		return 1;
+	memset(arena.frames, 0, arena.count * sizeof(*arena.frames));
+	for (uint32_t i = 0; i < arena.count; i++)
+		arena.free[i] = i;
+	must(vmt_tree_create(&arena, &config, &tree));
+	// Neighbours that keep the tables in place where the row says that they exist.
+	map(20 * GIB + 8 * MIB, VMT_PAGE_SIZE, VMT_PAGE_SIZE);
+	map(24 * GIB + 512 * MIB, VMT_PAGE_SIZE, VMT_PAGE_SIZE);
+	map(34 * GIB, VMT_PAGE_SIZE, VMT_PAGE_SIZE);
+	for (unsigned i = 0; i < 65; i++)
+		map(8 * GIB + i * 4 * MIB + 511 * VMT_PAGE_SIZE, 2 * VMT_PAGE_SIZE, VMT_PAGE_SIZE);
+	printf("%-52s %8s / %s\n", "nanoseconds", "map", "unmap");
+	row("one page, table exists", 8 * GIB, VMT_PAGE_SIZE, VMT_PAGE_SIZE, 200, 1);
+	row("256 pages of 4 KiB", 8 * GIB, 256 * VMT_PAGE_SIZE, VMT_PAGE_SIZE, 20, 1);
+	row("512 pages over two existing tables", 8 * GIB + 2 * MIB + 256 * VMT_PAGE_SIZE, 2 * MIB - 0, VMT_PAGE_SIZE, 1, 1);
+	row("512 pages, one table allocated and freed", 20 * GIB, 2 * MIB, VMT_PAGE_SIZE, 200, 1);
+	row("one 2 MiB leaf", 24 * GIB, 2 * MIB, 0, 200, 1);
+	row("1 GiB by 4 KiB in one call, 513 tables, per page", 32 * GIB, GIB, VMT_PAGE_SIZE, 2, 262144);
+	lookups(40 * GIB);
+	vmt_tree_destroy(tree);
+	if (arena.next != 0)
+		printf("%u frames not returned\n", arena.next);
+	return 0;
+}
