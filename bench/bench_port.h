@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The port of the benchmarks: one thread, memory from an arena, nothing to flush. What a kernel would inline is inlined.
+// The port of the benchmarks: one thread, memory from an arena, nothing to flush. What a kernel would inline is
+// inlined.
 #ifndef BENCH_PORT_H
 #define BENCH_PORT_H
 

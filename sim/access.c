@@ -25,16 +25,17 @@ static struct sim_item *choose_cached(struct sim_cpu *cpu, const struct access *
 {
 	struct sim_machine *machine = cpu->machine;
 	const struct sim_want *want = &access->want;
-	bool riscv = machine->decoder->riscv;
+	bool keeps = machine->decoder->fault_keeps;
 	struct sim_item *found[SIM_TLB_MATCHES], *item;
 	unsigned count = sim_tlb_find(&cpu->active->tlb, 0, want->va, found);
 
 	*refused = false;
-	// RISC-V: a fault drops nothing. While the handler does not ask for the flush of what caused it, it comes back.
-	if (riscv && access->tries) {
+	// Where a fault drops nothing it comes back while the handler does not ask for the flush of what caused it.
+	if (keeps && access->tries) {
 		for (unsigned i = 0; i < count; i++) {
 			item = found[i];
-			if (item->invalid || !sim_allowed(item->may, want->access, want->user)) {
+			if (item->invalid || !sim_allowed(item->may, want->access, want->user) ||
+			    (machine->fault_ad && want->access == VMT_WRITE && !item->dirty)) {
 				*refused = true;
 				return NULL;
 			}
@@ -47,11 +48,11 @@ static struct sim_item *choose_cached(struct sim_cpu *cpu, const struct access *
 	if (*refused)
 		return NULL;
 	if (!sim_allowed(item->may, want->access, want->user)) {
-		*refused = riscv || sim_chance(&cpu->random, machine->hostility.refuse);
+		*refused = keeps || sim_chance(&cpu->random, machine->hostility.refuse);
 		return NULL;
 	}
 	if (want->access == VMT_WRITE && !item->dirty) {
-		*refused = riscv && machine->riscv_fault_ad;
+		*refused = machine->fault_ad;
 		return NULL;
 	}
 	sim_check_item(cpu, item, want->va);
@@ -172,8 +173,9 @@ static bool try_once(struct sim_cpu *cpu, struct access *access)
 		sim_record(cpu, &(struct sim_note){ .kind = SIM_EVENT_FAULT, .va = access->want.va,
 						    .value = access->want.access,
 						    .asid = (unsigned)(cpu->active - cpu->asids) });
-		// Intel SDM vol. 3A, 4.10.4.1: a page fault drops what was cached for the address, tables too.
-		if (!machine->decoder->riscv)
+		// Intel SDM vol. 3A, 4.10.4.1, and vol. 3C, 29.4.3.1 (EPT): a fault drops what was cached for the
+		// address, tables too.
+		if (!machine->decoder->fault_keeps)
 			sim_tlb_flush(machine, &cpu->active->tlb, page, page + VMT_PAGE_SIZE, true);
 	}
 	sim_unlock(cpu);
@@ -189,6 +191,15 @@ static void check_context(struct sim_cpu *cpu, const char *when)
 			  cpu->preempt, cpu->read);
 }
 
+// A format without a permission to execute fetches as it reads, one without privileges asks for none.
+static void say_it_in(const struct sim_decoder *decoder, struct sim_want *want)
+{
+	if (decoder->no_exec && want->access == VMT_EXEC)
+		want->access = VMT_READ;
+	if (decoder->no_user)
+		want->user = true;
+}
+
 // The access within one page.
 static enum vmt_status access_page(struct sim_cpu *cpu, struct access *access)
 {
@@ -196,6 +207,7 @@ static enum vmt_status access_page(struct sim_cpu *cpu, struct access *access)
 	uint64_t va = access->want.va;
 
 	check_context(cpu, "an access");
+	say_it_in(machine->decoder, &access->want);
 	if (!sim_canonical(machine->decoder, va))
 		return VMT_ERR_OUTSIDE;
 	for (access->tries = 0; access->tries < MAX_TRIES; access->tries++) {
@@ -324,6 +336,7 @@ enum vmt_status sim_try(struct sim_cpu *cpu, uint64_t va, vmt_prot how, bool use
 	struct access access = { .want = { .va = va, .access = how, .user = user }, .size = size, .value = *value };
 
 	check_context(cpu, "an access");
+	say_it_in(cpu->machine->decoder, &access.want);
 	if (!size || (va & VMT_PAGE_MASK) + size > VMT_PAGE_SIZE)
 		sim_stopf(cpu->machine, va, 0, "sim_try of %u bytes at %#llx", size, (unsigned long long)va);
 	if (!sim_canonical(cpu->machine->decoder, va) || !try_once(cpu, &access))

@@ -34,15 +34,25 @@ struct sim_entry {
 struct sim_decoder {
 	unsigned levels;
 	unsigned va_bits;
-	bool riscv;
+	bool unsigned_va;	// the address bits above are zero, and do not repeat the highest one
+	bool no_exec;		// a fetch is a read: the format has no permission for it
+	bool no_user;		// there is one privilege, and every leaf has SIM_MAY_USER
+	bool fault_keeps;	// a fault does not drop the cached translation that caused it
+	bool caches_absence;	// an entry that is not present may be cached as such until a flush
+	bool faults_ad;		// can be switched to fault for accessed and dirty marks instead of setting them
+	bool break_first;	// two translations of one address, of which one is stale, must never be cached together
 	bool table_accessed;	// entries that point to tables have an accessed bit
-	uint64_t accessed, dirty; // the bits in an entry
+	uint64_t accessed, dirty; // the bits of an entry that are set where it is accessed, written
+	uint64_t clean;		// the bits that are cleared where it is written
 	// `level` 0 is the lowest.
 	void (*decode)(uint64_t value, unsigned level, struct sim_entry *entry);
 };
 
 extern const struct sim_decoder sim_decode_x86_4, sim_decode_x86_5;
 extern const struct sim_decoder sim_decode_sv39, sim_decode_sv48, sim_decode_sv57;
+extern const struct sim_decoder sim_decode_ept, sim_decode_vtd_ss;
+extern const struct sim_decoder sim_decode_aarch64_s1, sim_decode_aarch64_s2;
+extern const struct sim_decoder sim_decode_amd_v1, sim_decode_amd_npt;
 
 // The size of what an entry of `level` covers is 2^sim_shift.
 static inline unsigned sim_shift(unsigned level)
@@ -51,7 +61,7 @@ static inline unsigned sim_shift(unsigned level)
 }
 
 // Whether the bits of `va` above the format's address bits repeat the highest of them (Intel SDM vol. 1, 3.3.7.1;
-// RISC-V Privileged, "Sv39": otherwise a page fault).
+// RISC-V Privileged, "Sv39": otherwise a page fault), or are zero where the format has no negative addresses.
 bool sim_canonical(const struct sim_decoder *decoder, uint64_t va);
 
 #endif

@@ -71,13 +71,16 @@ static void decode(uint64_t value, unsigned level, struct sim_entry *entry)
 }
 
 const struct sim_decoder sim_decode_sv39 = {
-	.levels = 3, .va_bits = 39, .riscv = true, .accessed = ACCESSED, .dirty = DIRTY, .decode = decode,
+	.levels = 3, .va_bits = 39, .fault_keeps = true, .caches_absence = true, .faults_ad = true,
+	.accessed = ACCESSED, .dirty = DIRTY, .decode = decode,
 };
 
 const struct sim_decoder sim_decode_sv48 = {
-	.levels = 4, .va_bits = 48, .riscv = true, .accessed = ACCESSED, .dirty = DIRTY, .decode = decode,
+	.levels = 4, .va_bits = 48, .fault_keeps = true, .caches_absence = true, .faults_ad = true,
+	.accessed = ACCESSED, .dirty = DIRTY, .decode = decode,
 };
 
 const struct sim_decoder sim_decode_sv57 = {
-	.levels = 5, .va_bits = 57, .riscv = true, .accessed = ACCESSED, .dirty = DIRTY, .decode = decode,
+	.levels = 5, .va_bits = 57, .fault_keeps = true, .caches_absence = true, .faults_ad = true,
+	.accessed = ACCESSED, .dirty = DIRTY, .decode = decode,
 };

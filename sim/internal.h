@@ -74,7 +74,7 @@ struct sim_item {
 	uint8_t leaf_level;	// of a translation: the level of its entry
 	uint8_t may;
 	bool dirty;
-	bool invalid;		// a cached absence (RISC-V)
+	bool invalid;		// a cached absence (where the format allows it)
 };
 
 struct sim_tlb {
@@ -174,7 +174,7 @@ struct sim_machine {
 	const struct sim_ops *ops;
 	const struct sim_decoder *decoder;
 	struct sim_hostility hostility;
-	bool riscv_fault_ad;
+	bool fault_ad;
 	unsigned cpu_count, asid_count;
 	struct sim_cpu *cpus;
 

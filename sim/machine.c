@@ -12,12 +12,16 @@ const struct sim_hostility sim_hostility_default = {
 static const struct sim_decoder *const decoders[SIM_FORMATS] = {
 	[SIM_X86_64_4] = &sim_decode_x86_4, [SIM_X86_64_5] = &sim_decode_x86_5,
 	[SIM_RISCV_SV39] = &sim_decode_sv39, [SIM_RISCV_SV48] = &sim_decode_sv48,
-	[SIM_RISCV_SV57] = &sim_decode_sv57,
+	[SIM_RISCV_SV57] = &sim_decode_sv57, [SIM_EPT] = &sim_decode_ept,
+	[SIM_AARCH64_S1] = &sim_decode_aarch64_s1, [SIM_AARCH64_S2] = &sim_decode_aarch64_s2,
+	[SIM_VTD_SS] = &sim_decode_vtd_ss, [SIM_AMD_V1] = &sim_decode_amd_v1, [SIM_AMD_NPT] = &sim_decode_amd_npt,
 };
 
 static const char *const names[SIM_FORMATS] = {
 	[SIM_X86_64_4] = "x86_64_4", [SIM_X86_64_5] = "x86_64_5", [SIM_RISCV_SV39] = "riscv_sv39",
-	[SIM_RISCV_SV48] = "riscv_sv48", [SIM_RISCV_SV57] = "riscv_sv57",
+	[SIM_RISCV_SV48] = "riscv_sv48", [SIM_RISCV_SV57] = "riscv_sv57", [SIM_EPT] = "ept",
+	[SIM_AARCH64_S1] = "aarch64_s1", [SIM_AARCH64_S2] = "aarch64_s2", [SIM_VTD_SS] = "vtd_ss",
+	[SIM_AMD_V1] = "amd_v1", [SIM_AMD_NPT] = "amd_npt",
 };
 
 const char *sim_format_name(enum sim_format format)
@@ -27,7 +31,27 @@ const char *sim_format_name(enum sim_format format)
 
 uint64_t sim_format_end(enum sim_format format)
 {
-	return UINT64_C(1) << (decoders[format]->va_bits - 1);
+	return UINT64_C(1) << (decoders[format]->va_bits - !decoders[format]->unsigned_va);
+}
+
+bool sim_format_has_exec(enum sim_format format)
+{
+	return !decoders[format]->no_exec;
+}
+
+bool sim_format_has_user(enum sim_format format)
+{
+	return !decoders[format]->no_user;
+}
+
+bool sim_format_faults_ad(enum sim_format format)
+{
+	return decoders[format]->faults_ad;
+}
+
+unsigned sim_format_levels(enum sim_format format)
+{
+	return decoders[format]->levels;
 }
 
 static void cpu_init(struct sim_machine *machine, unsigned number, uint64_t seed)
@@ -71,7 +95,7 @@ struct sim_machine *sim_machine_create(const struct sim_config *config)
 	machine->ops = config->ops;
 	machine->decoder = decoders[config->ops->format];
 	machine->hostility = config->hostility ? *config->hostility : sim_hostility_default;
-	machine->riscv_fault_ad = config->riscv_fault_ad;
+	machine->fault_ad = config->fault_ad && machine->decoder->faults_ad;
 	machine->cpu_count = config->cpus;
 	machine->asid_count = config->asids ? config->asids : 4;
 	atomic_init(&machine->epoch, 3);

@@ -51,8 +51,8 @@ struct sim_hostility {
 	unsigned cached;	// % of accesses that use a cached translation where there is one (also a stale one)
 	unsigned structure;	// % of walks that start from a cached intermediate entry where there is one
 	unsigned prefetch;	// % of accesses and polls that also translate some other address speculatively
-	unsigned negative;	// RISC-V: % of invalid entries met that are cached as invalid until a flush
-	unsigned refuse;	// x86-64: % of accesses forbidden by a cached translation that fault without a new walk
+	unsigned negative;	// RISC-V, IOMMUs: % of invalid entries met that are cached as invalid until a flush
+	unsigned refuse;	// x86-64, EPT: % of accesses that a cached translation forbids: fault without a walk
 	unsigned yield;		// % of scheduler points at which the thread gives up its host CPU
 };
 
@@ -65,7 +65,8 @@ struct sim_config {
 	uint64_t frames;		// RAM, in frames of 4 KiB; at least 1
 	uint64_t seed;			// of every random choice
 	unsigned asids;			// address-space identifiers of each CPU; 0 stands for 4
-	bool riscv_fault_ad;		// RISC-V: a clear A or D bit is a page fault (Svade) instead of being set
+	bool fault_ad;		// RISC-V, AArch64: what marks a page as accessed or written is not set by hardware; its
+				// absence is a page fault (Svade; access flag fault, permission fault). Else ignored
 	const struct sim_hostility *hostility; // NULL: sim_hostility_default
 };
 
@@ -153,8 +154,9 @@ enum vmt_status sim_read_bytes(struct sim_cpu *cpu, uint64_t va, void *to, size_
 enum vmt_status sim_write_bytes(struct sim_cpu *cpu, uint64_t va, const void *from, size_t size, size_t *done);
 
 // One try of one access without the fault handler: VMT_OK, or VMT_ERR_NOT_PRESENT where the access would fault. As
-// user mode or, if `user` is clear, as supervisor (x86-64: WP, SMEP and SMAP on; RISC-V: SUM and MXR off). `access` is
-// one of VMT_READ, VMT_WRITE and VMT_EXEC; for a write `*value` is written, for a read it is read.
+// user mode or, if `user` is clear, as supervisor (x86-64: WP, SMEP and SMAP on; RISC-V: SUM and MXR off; AArch64:
+// PAN on; a format for guests or devices knows no difference, and one for devices none between read and fetch).
+// `access` is one of VMT_READ, VMT_WRITE and VMT_EXEC; for a write `*value` is written, for a read it is read.
 enum vmt_status sim_try(struct sim_cpu *cpu, uint64_t va, vmt_prot access, bool user, unsigned size, uint64_t *value);
 
 // Translates `va` speculatively now, as the MMU does by itself at random: caches what it finds, sets accessed bits but

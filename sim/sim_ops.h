@@ -10,12 +10,20 @@
 #endif
 #include <vmtree/vmtree.h>
 
+#include <stdbool.h>
+
 enum sim_format {
 	SIM_X86_64_4,
 	SIM_X86_64_5,
 	SIM_RISCV_SV39,
 	SIM_RISCV_SV48,
 	SIM_RISCV_SV57,
+	SIM_EPT,
+	SIM_AARCH64_S1,
+	SIM_AARCH64_S2,
+	SIM_VTD_SS,
+	SIM_AMD_V1,
+	SIM_AMD_NPT,
 	SIM_FORMATS
 };
 
@@ -72,8 +80,15 @@ struct sim_ops {
 // The library in one format. Needs the library linked in all formats (sim_ops_dep in sim/meson.build).
 const struct sim_ops *sim_ops(enum sim_format format);
 
-// "x86_64_4"; and the first address above the lower half: what vmt_space_config::end may be at most.
+// "x86_64_4"; and what vmt_space_config::end may be at most: the end of the addresses, or of their lower half where they are
+// sign-extended.
 const char *sim_format_name(enum sim_format format);
 uint64_t sim_format_end(enum sim_format format);
+
+// What the format cannot say, and what the machine lets one choose for it.
+bool sim_format_has_exec(enum sim_format format);	// a permission to execute; without it a fetch is a read
+bool sim_format_has_user(enum sim_format format);	// users and supervisors
+bool sim_format_faults_ad(enum sim_format format);	// sim_config::fault_ad has a meaning
+unsigned sim_format_levels(enum sim_format format);
 
 #endif

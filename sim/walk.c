@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The table walker: what the MMU does on a miss. It reads entries as hardware does, one load each while others write
-// them, keeps everything that it reads in the translation cache, and sets accessed and dirty bits by compare-and-swap
-// in the entry as it is then (Intel SDM vol. 3A, 4.8; RISC-V Privileged, "Virtual Address Translation Process").
+// The table walker: what the MMU does on a miss. It reads entries as hardware does, one load each while others
+// write them, keeps everything that it reads in the translation cache, and sets accessed and dirty bits by
+// compare-and-swap in the entry as it is then (Intel SDM vol. 3A, 4.8; RISC-V Privileged, "Virtual Address
+// Translation Process"; Arm ARM D8.5, where what marks an entry as written is that it is not read-only any more).
 #include "internal.h"
 
 bool sim_allowed(unsigned may, vmt_prot access, bool user)
@@ -57,27 +58,47 @@ static void load(struct sim_cpu *cpu, struct step *step, uint64_t va)
 			  (unsigned long long)va, step->entry.broken);
 }
 
-// Sets bits in the entry if it is still what was loaded. Release: a CPU that then exchanges the entry (acquire) and
-// sees the bit comes after what this CPU did before.
-static bool set_bits(struct step *step, uint64_t bits)
+// Sets and clears bits in the entry if it is still what was loaded. Release: a CPU that then exchanges the entry
+// (acquire) and sees the change comes after what this CPU did before.
+static bool mark(struct step *step, uint64_t set, uint64_t clear)
 {
-	uint64_t seen = step->value;
+	uint64_t seen = step->value, marked = (seen | set) & ~clear;
 
-	if ((seen & bits) == bits)
+	if (seen == marked)
 		return true;
-	if (!atomic_compare_exchange_strong_explicit(step->word, &seen, seen | bits, memory_order_acq_rel,
+	if (!atomic_compare_exchange_strong_explicit(step->word, &seen, marked, memory_order_acq_rel,
 						     memory_order_acquire))
 		return false;
-	step->value |= bits;
+	step->value = marked;
 	return true;
+}
+
+// Break before make (Arm ARM D8.17.1): a CPU that still has another page or table cached for the address, or the
+// page of another size, may use either or an amalgamation of both, or abort. An entry of the same page with other
+// permissions is no conflict.
+static void check_conflict(struct sim_cpu *cpu, const struct sim_item *item)
+{
+	struct sim_item *found[SIM_TLB_MATCHES];
+	unsigned count = sim_tlb_find(&cpu->active->tlb, item->level, item->va, found);
+
+	for (unsigned i = 0; i < count; i++) {
+		if (found[i]->pa != item->pa || found[i]->leaf_level != item->leaf_level)
+			sim_stopf(cpu->machine, item->va, item->pa,
+				  "break before make: CPU %u loads %#llx for %#llx and has %#llx cached", cpu->number,
+				  (unsigned long long)item->pa, (unsigned long long)item->va,
+				  (unsigned long long)found[i]->pa);
+	}
 }
 
 // Keeps what was loaded; only what is new to the cache is an event, and a dirty bit that was set.
 static struct sim_item *keep(struct sim_cpu *cpu, const struct sim_item *item, enum sim_event_kind kind)
 {
 	bool is_new;
-	struct sim_item *kept = sim_tlb_add(cpu->machine, &cpu->active->tlb, item, &is_new);
+	struct sim_item *kept;
 
+	if (cpu->machine->decoder->break_first)
+		check_conflict(cpu, item);
+	kept = sim_tlb_add(cpu->machine, &cpu->active->tlb, item, &is_new);
 	if (!is_new && kind != SIM_EVENT_DIRTY)
 		return kept;
 	sim_record(cpu, &(struct sim_note){
@@ -109,7 +130,7 @@ static bool descend(struct sim_cpu *cpu, struct step *step, const struct sim_wan
 	struct sim_machine *machine = cpu->machine;
 	struct sim_item item;
 
-	if (machine->decoder->table_accessed && !set_bits(step, machine->decoder->accessed))
+	if (machine->decoder->table_accessed && !mark(step, machine->decoder->accessed, 0))
 		return false;
 	step->may &= step->entry.may;
 	item = (struct sim_item){
@@ -129,7 +150,7 @@ static void remember_absent(struct sim_cpu *cpu, const struct step *step, uint64
 	struct sim_item item = { .page = va >> 12, .va = va & ~VMT_PAGE_MASK, .invalid = true,
 				 .where = step->where, .entry = step->value, .leaf_level = (uint8_t)step->level };
 
-	if (!machine->decoder->riscv || !sim_chance(&cpu->random, machine->hostility.negative))
+	if (!machine->decoder->caches_absence || !sim_chance(&cpu->random, machine->hostility.negative))
 		return;
 	keep(cpu, &item, SIM_EVENT_INVALID);
 }
@@ -141,25 +162,23 @@ static int finish(struct sim_cpu *cpu, struct step *step, const struct sim_want 
 	const struct sim_decoder *decoder = machine->decoder;
 	unsigned may = step->may & step->entry.may;
 	bool allowed = sim_allowed(may, want->access, want->user);
-	bool was_dirty = step->value & decoder->dirty;
-	uint64_t bits = decoder->accessed, offset = want->va & ((UINT64_C(1) << sim_shift(step->level)) - 1);
+	bool writes = allowed && want->access == VMT_WRITE && !want->speculative;
+	uint64_t offset = want->va & ((UINT64_C(1) << sim_shift(step->level)) - 1);
 	struct sim_item item;
 
 	if (!allowed && !want->speculative && !step->entry.accessed)
 		return 0;
-	if (allowed && want->access == VMT_WRITE && !want->speculative)
-		bits |= decoder->dirty;
-	if (decoder->riscv && machine->riscv_fault_ad && (step->value & bits) != bits)
+	if (machine->fault_ad && (!step->entry.accessed || (writes && !step->entry.dirty)))
 		return 0;
-	if (!set_bits(step, bits))
+	if (!mark(step, decoder->accessed | (writes ? decoder->dirty : 0), writes ? decoder->clean : 0))
 		return -1;
 	item = (struct sim_item){
 		.page = want->va >> 12, .leaf_level = (uint8_t)step->level, .entry = step->value,
 		.va = want->va & ~VMT_PAGE_MASK, .where = step->where, .may = (uint8_t)may,
 		.pa = step->entry.pa + (offset & ~UINT64_C(0xfff)),
-		.dirty = step->value & decoder->dirty };
+		.dirty = step->entry.dirty || writes };
 	item.generation = target_generation(cpu, step, item.pa, want->va);
-	*kept = keep(cpu, &item, item.dirty && !was_dirty ? SIM_EVENT_DIRTY : SIM_EVENT_LEAF);
+	*kept = keep(cpu, &item, item.dirty && !step->entry.dirty ? SIM_EVENT_DIRTY : SIM_EVENT_LEAF);
 	return allowed;
 }
 

@@ -15,6 +15,7 @@ void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 
 #include "format/format.h"
 
+#include "tree/protections.h"
 #include "tree/tree.h"
 #include "tree/lock.h"
 #include "tree/flush.h"
@@ -26,6 +27,7 @@ void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 #include "tree/range.h"
 #include "tree/look.h"
 #include "tree/alone.h"
+#include "tree/edit.h"
 
 #include "space/attr.h"
 #include "space/space.h"

@@ -21,10 +21,10 @@
 
 // ---- Memory ------------------------------------------------------------------------------------------------------
 
-// A frame of VMT_PAGE_SIZE bytes, aligned to its size. With `zero` its bytes are zero; without, anything. Returns its
-// physical address, or VMT_NO_FRAME. Never called held; may sleep and take memory from
-// elsewhere, but not by vmt_reclaim or anything else that changes a space: the caller may be in the middle of a fork, for
-// which that would wait. An embedder reclaims from spaces when a call has returned VMT_ERR_NO_MEMORY, and tries again.
+// A frame of VMT_PAGE_SIZE bytes, aligned to its size. With `zero` its bytes are zero, to a hardware walker too; without,
+// anything. Returns its physical address, or VMT_NO_FRAME. Never called held; may sleep and take memory from elsewhere, but
+// not by vmt_reclaim or anything else that changes a space: the caller may be in the middle of a fork, for which that would
+// wait. An embedder reclaims from spaces when a call has returned VMT_ERR_NO_MEMORY, and tries again.
 //	kernel:  pa = buddy_alloc(0); if (zero) memset(phys_to_virt(pa), 0, 4096); return pa;
 #ifndef VMT_PORT_FRAME_ALLOC
 uint64_t vmt_port_frame_alloc(void *port, bool zero);

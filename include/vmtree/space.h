@@ -210,6 +210,7 @@ enum vmt_state {
 	VMT_STATE_PARKED,	// a frame that the hardware cannot see (PROT_NONE on a resident page)
 	VMT_STATE_GUARD,	// a guard marker
 	VMT_STATE_POISON,	// a poison marker
+	VMT_STATE_MARKER,	// another marker
 };
 
 struct vmt_run {
@@ -220,6 +221,8 @@ struct vmt_run {
 	bool mapped;		// has attributes
 	bool accessed, dirty, zero;
 	uint64_t pa;		// PRESENT and PARKED: of `start`; frames of a run are consecutive, or it is one page
+	unsigned marker;	// GUARD, POISON and MARKER: enum vmt_marker (tree.h), and what it carries
+	uint64_t payload;
 };
 
 // The run of like entries that holds `addr` (any byte), cut at `end` and where a table ends. Walk a range by asking

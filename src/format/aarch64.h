@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the two stages of AArch64 with 4 KiB granule and four levels have in common, Arm ARM (DDI 0487) D8.2 and D8.3. The
-// architecture counts levels from the root: its level 3 is level 0 here, its level 0 is level 3.
+// What the two stages of AArch64 with 4 KiB granule and four levels have in common, Arm ARM (DDI 0487, issue M)
+// D8.2 and D8.3. The architecture counts levels from the root: its level 3 is level 0 here, its level 0 is level 3.
 //
 //	63        59 58    51 50 48 47                        12 11       2 1 0
 //	+-----------+--------+-----+----------------------------+----------+-+-+
@@ -13,11 +13,11 @@
 //	|                             software's                             |0|  nothing
 //	+--------------------------------------------------------------------+-+
 //
-// Tables restrict nothing (attr is 0), and hardware writes nothing in them. In a leaf, hardware sets AF (bit 10), where it
-// manages it, else a clear AF is an access flag fault; and a leaf with DBM (bit 51) that is not writable is made writable
-// by a write, where hardware manages that, else a write is a permission fault (FEAT_HAFDBS, D8.5). So DBM says that
-// writing is permitted, the permission bit that it was done; the library sets both itself on a fault, so that either
-// works:
+// Tables restrict nothing (attr is 0), and hardware writes nothing in them. In a leaf, hardware sets AF (bit 10),
+// where it manages it, else a clear AF is an access flag fault; and a leaf with DBM (bit 51) that is not writable
+// is made writable by a write, where hardware manages that, else a write is a permission fault (FEAT_HAFDBS, D8.5).
+// So DBM says that writing is permitted, the permission bit that it was done; the library sets both itself on a
+// fault, so that either works:
 //
 //				DBM	writable	bit 56
 //	read-only, clean	0	no		0
@@ -41,6 +41,7 @@
 #define FMT_INDEX_BITS	   9
 #define FMT_VA_BITS	   (VMT_PAGE_SHIFT + FMT_INDEX_BITS * (FMT_TOP + 1))
 #define FMT_SPURIOUS_FLUSH 1
+#define FMT_SIGNED	   0
 #define FMT_LEAF_LEVELS	   3
 
 #define A64_VALID	UINT64_C(0x001)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// AArch64 stage 1 in the lower half (TTBR0), 4 KiB granule, 48-bit addresses, four levels: Arm ARM (DDI 0487) D8.3 (the
-// descriptors), D8.4 (permissions), D8.5 (access flag and dirty state), D8.6 (memory attributes). Tables and what the
-// stages share are in aarch64.h. The attributes of a leaf:
+// AArch64 stage 1 in the lower half (TTBR0), 4 KiB granule, 48-bit addresses, four levels: Arm ARM (DDI 0487) D8.3
+// (the descriptors), D8.4 (permissions), D8.5 (access flag and dirty state), D8.6 (memory attributes). Tables and
+// what the stages share are in aarch64.h. The attributes of a leaf:
 //
 //	63 59 58  55  54  53  52   51  50  ... 11 10  9  8 7       6      5  4      2
 //	+----+------+---+---+----+---+--+-----+--+--+----+------+-----+--+--------+
@@ -9,9 +9,9 @@
 //	|    |      |   |   |    |   |  |     |  |  |    |=RO   |=EL0 |  |        |
 //	+----+------+---+---+----+---+--+-----+--+--+----+------+-----+--+--------+
 //
-// A user leaf has AP[1] and PXN, and UXN unless it may be executed; a supervisor leaf has UXN, and PXN unless it may be.
-// nG is always set: what a space maps is its own, and flushed by its identifier. AttrIndx is 0: the embedder puts normal
-// write-back memory first in MAIR. SH is inner shareable. Reading cannot be forbidden.
+// A user leaf has AP[1] and PXN, and UXN unless it may be executed; a supervisor leaf has UXN, and PXN unless it
+// may be. nG is always set: what a space maps is its own, and flushed by its identifier. AttrIndx is 0: the
+// embedder puts normal write-back memory first in MAIR. SH is inner shareable. Reading cannot be forbidden.
 #ifndef VMT_FORMAT_AARCH64_S1_H
 #define VMT_FORMAT_AARCH64_S1_H
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// AArch64 stage 2, 4 KiB granule, 48-bit intermediate physical addresses, four levels (VTCR_EL2.SL0 = 2, no concatenated
-// tables): Arm ARM (DDI 0487) D8.3 (the descriptors), D8.4 (S2AP and XN), D8.5 (access flag and dirty state), D8.6 (memory
-// attributes). Tables and what the stages share are in aarch64.h. The attributes of a leaf:
+// AArch64 stage 2, 4 KiB granule, 48-bit intermediate physical addresses, four levels (VTCR_EL2.SL0 = 2, no
+// concatenated tables): Arm ARM (DDI 0487) D8.3 (the descriptors), D8.4 (S2AP and XN), D8.5 (access flag and dirty
+// state), D8.6 (memory attributes). Tables and what the stages share are in aarch64.h. The attributes of a leaf:
 //
 //	63 59 58  55  54 53   52   51  50  ... 11 10  9  8     7       6      5    2
 //	+----+------+-------+----+---+---+----+--+--+----+-------+-------+-------+
@@ -9,9 +9,9 @@
 //	|    |      |       |    |   |   |    |  |  |    |=write |=read  |       |
 //	+----+------+-------+----+---+---+----+--+--+----+-------+-------+-------+
 //
-// XN is 00 or 10, which mean execution at EL1 and EL0, or at neither, with FEAT_XNX and without it. MemAttr is 1111, normal
-// write-back (with HCR_EL2.FWB clear; the guest's stage 1 has its say). SH is inner shareable. Every leaf can be read. There
-// is no user and no supervisor.
+// XN is 00 or 10, which mean execution at EL1 and EL0, or at neither, with FEAT_XNX and without it. MemAttr is
+// 1111, normal write-back (with HCR_EL2.FWB clear; the guest's stage 1 has its say). SH is inner shareable. Every
+// leaf can be read. There is no user and no supervisor.
 #ifndef VMT_FORMAT_AARCH64_S2_H
 #define VMT_FORMAT_AARCH64_S2_H
 

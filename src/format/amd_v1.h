@@ -9,14 +9,14 @@
 //	|ign|IW|IR|  reserved |  next table's addr. 51:12   | NL  | ign |A|ign |PR|  a table: next level is 1 to 3
 //	+---+--+--+-----------+-----------------------------+-----+-----+-+----+--+
 //
-// The next level of an entry that points to a table is the (AMD) level of that table; 7 would be a page whose size is in
-// its address, which is not used here. Permissions of tables are AND-ed with the leaf's, so tables allow everything. There
-// is no permission to execute: fmt_prot never says VMT_EXEC, and whoever may read may fetch. There is no user and no
-// supervisor. FC makes accesses coherent. A and D are written where the device table entry asks for it (HAD, 2.2.3.2),
-// else they say nothing about accesses.
+// The next level of an entry that points to a table is the (AMD) level of that table; 7 would be a page whose size
+// is in its address, which is not used here. Permissions of tables are AND-ed with the leaf's, so tables allow
+// everything. There is no permission to execute: fmt_prot never says VMT_EXEC, and whoever may read may fetch.
+// There is no user and no supervisor. FC makes accesses coherent. A and D are written where the device table entry
+// asks for it (HAD, 2.2.3.2), else they say nothing about accesses.
 //
-// A fault drops nothing that the IOMMU has cached. One with NpCache may even keep that nothing was there; for devices that
-// cannot wait for a page, the embedder flushes after mapping.
+// A fault drops nothing that the IOMMU has cached. One with NpCache may even keep that nothing was there; for
+// devices that cannot wait for a page, the embedder flushes after mapping.
 #ifndef VMT_FORMAT_AMD_V1_H
 #define VMT_FORMAT_AMD_V1_H
 
@@ -26,6 +26,7 @@
 #define FMT_INDEX_BITS	   9
 #define FMT_VA_BITS	   (VMT_PAGE_SHIFT + FMT_INDEX_BITS * (FMT_TOP + 1))
 #define FMT_SPURIOUS_FLUSH 1
+#define FMT_SIGNED	   0
 #define FMT_LEAF_LEVELS	   3
 
 #define AMDV1_PR	(UINT64_C(1) << 0)

@@ -8,11 +8,11 @@
 //	|SVE| ignored|     frame address 51:12     | ign |D|A|PS|IPAT| type |X|W|R|
 //	+---+--------+-----------------------------+-----+-+-+--+----+------+-+-+-+
 //
-// An entry is present if any of R, W and X is set. W without R is a misconfiguration, and X without R is one where the
-// processor has no execute-only pages: R is in every entry. PS is set in leaves of level 1 and 2. In an entry that points
-// to a table, bits 7:3 are reserved, and D is ignored. Permissions of tables are AND-ed with the leaf's, so they allow
-// everything. Accessed and dirty marks are on (EPTP bit 6), mode-based execute control (which would make bit 10 a
-// permission) is off. There is no user and no supervisor.
+// An entry is present if any of R, W and X is set. W without R is a misconfiguration, and X without R is one where
+// the processor has no execute-only pages: R is in every entry. PS is set in leaves of level 1 and 2. In an entry
+// that points to a table, bits 7:3 are reserved, and D is ignored. Permissions of tables are AND-ed with the
+// leaf's, so they allow everything. Accessed and dirty marks are on (EPTP bit 6), mode-based execute control (which
+// would make bit 10 a permission) is off. There is no user and no supervisor.
 //
 // Bit 63 of an entry that is not present says whether its violations stay with the hypervisor or may be given to the
 // guest as #VE: markers leave it clear, so an embedder who lets EPT violations become #VE looks at them in the guest.
@@ -27,6 +27,7 @@
 #define FMT_INDEX_BITS	   9
 #define FMT_VA_BITS	   (VMT_PAGE_SHIFT + FMT_INDEX_BITS * (FMT_TOP + 1))
 #define FMT_SPURIOUS_FLUSH 0 // 29.4.3.1: an EPT violation drops the translations of its address
+#define FMT_SIGNED	   0
 #define FMT_LEAF_LEVELS	   3
 
 #define EPT_R	UINT64_C(0x001)

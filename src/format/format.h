@@ -6,6 +6,7 @@
 // it by shifts. An entry is a 64-bit word.
 //
 //	FMT_TOP, FMT_INDEX_BITS, FMT_VA_BITS
+//	FMT_SIGNED		1: address bits above FMT_VA_BITS repeat the highest one; 0: they are zero
 //	FMT_SPURIOUS_FLUSH	1: a CPU may keep a translation that has become more permissive, or the absence of one,
 //				and fault on it until it flushes; 0: taking the fault dropped it
 //	fmt_is_present(e)	hardware can use the entry: a leaf or a table
@@ -61,6 +62,12 @@ static inline unsigned fmt_index(uint64_t addr, unsigned level)
 static inline bool fmt_is_leaf(uint64_t e, unsigned level)
 {
 	return fmt_is_present(e) && !fmt_is_table(e, level);
+}
+
+// The end of the addresses that a tree can map: the lower half where addresses are sign-extended.
+static inline uint64_t fmt_end_max(void)
+{
+	return UINT64_C(1) << (FMT_VA_BITS - FMT_SIGNED);
 }
 
 // A leaf of `level` at `pa` that allows and remembers what the leaf `e` of any level does.

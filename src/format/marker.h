@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Entries that are not present. In every format hardware calls an entry present for one of its lowest bits, and ignores
-// all others of one that is not. In most that is bit 0 alone (x86-64: Intel SDM vol. 3, 4.5; RISC-V: privileged spec,
-// 12.3.1; AArch64: Arm ARM D8.3; AMD IOMMU: 2.2.3); a format in which it may be any of several says how many.
+// Entries that are not present. In every format hardware calls an entry present for one of its lowest bits, and
+// ignores all others of one that is not. In most that is bit 0 alone (x86-64: Intel SDM vol. 3, 4.5; RISC-V:
+// privileged spec, 12.3.1; AArch64: Arm ARM D8.3; AMD IOMMU: 2.2.3); a format in which it may be any of several
+// says how many.
 //
 //	63                 52 51                     12  11     6 5  4 3    1 0
 //	+--------------------+-------------------------+---------+--+--+------+-+
@@ -11,9 +12,10 @@
 //	+--------------------+-------------------------+---+--+--+------+-------+
 //	63                 52 51                     12      7  6 5    3 2     0
 //
-// The payload has 52 bits, or MARKER_PAYLOAD_BITS where a bit above means something in an entry that is not present. A
-// parked leaf keeps its frame there *inverted*: an x86-64 CPU with the L1 terminal fault may speculate through an entry
-// that is not present to whatever frame it names, and an inverted address names none. A frame number has at most 40 bits.
+// The payload has 52 bits, or MARKER_PAYLOAD_BITS where a bit above means something in an entry that is not
+// present. A parked leaf keeps its frame there *inverted*: an x86-64 CPU with the L1 terminal fault may speculate
+// through an entry that is not present to whatever frame it names, and an inverted address names none. A frame
+// number has at most 40 bits.
 #ifndef VMT_FORMAT_MARKER_H
 #define VMT_FORMAT_MARKER_H
 

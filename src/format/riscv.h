@@ -16,6 +16,7 @@
 #define FMT_INDEX_BITS	   9
 #define FMT_VA_BITS	   (VMT_PAGE_SHIFT + FMT_INDEX_BITS * (FMT_TOP + 1))
 #define FMT_SPURIOUS_FLUSH 1 // 12.2.1: old and absent translations may be kept until SFENCE.VMA
+#define FMT_SIGNED	   1
 #define FMT_LEAF_LEVELS	   (FMT_TOP + 1)
 
 #define RV_V	UINT64_C(0x01)

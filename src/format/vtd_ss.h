@@ -7,18 +7,19 @@
 //	|ign| 0   |  ign  |     frame address 51:12     |SNP|ign|D|A|PS|IPAT| type |ign|W|R|
 //	+---+-----+-------+-----------------------------+---+---+-+-+--+----+------+---+-+-+
 //
-// An entry is present if R or W is set; every one here has R. There is no permission to execute: fmt_prot never says
-// VMT_EXEC, and whoever may read may fetch. There is no user and no supervisor. PS is set in leaves of level 1 and 2. The
-// memory type of leaves is write-back for units that look at it (EMTE). SNP stays clear, for units without snoop control
-// call it reserved. Permissions of tables are AND-ed with the leaf's, so tables allow everything. A and D are written by
-// units with SSADS, where SSADE is set; others ignore them, and then say nothing about accesses.
+// An entry is present if R or W is set; every one here has R. There is no permission to execute: fmt_prot never
+// says VMT_EXEC, and whoever may read may fetch. There is no user and no supervisor. PS is set in leaves of level 1
+// and 2. The memory type of leaves is write-back for units that look at it (EMTE). SNP stays clear, for units
+// without snoop control call it reserved. Permissions of tables are AND-ed with the leaf's, so tables allow
+// everything. A and D are written by units with SSADS, where SSADE is set; others ignore them, and then say nothing
+// about accesses.
 //
-// Bits 62:61 are permissions instead of W and R where "second-stage I/O read/write bits" are enabled, which this format
-// is not for. Markers keep them clear, too, so that they are not present either way.
+// Bits 62:61 are permissions instead of W and R where "second-stage I/O read/write bits" are enabled, which this
+// format is not for. Markers keep them clear, too, so that they are not present either way.
 //
-// A page request of a device drops what the unit had cached for the address (6.5.3.1), any other fault does not. A unit
-// in caching mode (CM, 6.1) may even keep that nothing was there; for devices that cannot wait for a page, the embedder
-// flushes after mapping.
+// A page request of a device drops what the unit had cached for the address (6.5.3.1), any other fault does not. A
+// unit in caching mode (CM, 6.1) may even keep that nothing was there; for devices that cannot wait for a page, the
+// embedder flushes after mapping.
 #ifndef VMT_FORMAT_VTD_SS_H
 #define VMT_FORMAT_VTD_SS_H
 
@@ -30,6 +31,7 @@
 #define FMT_INDEX_BITS	   9
 #define FMT_VA_BITS	   (VMT_PAGE_SHIFT + FMT_INDEX_BITS * (FMT_TOP + 1))
 #define FMT_SPURIOUS_FLUSH 1
+#define FMT_SIGNED	   0
 #define FMT_LEAF_LEVELS	   3
 
 #define VTD_R	UINT64_C(0x001)

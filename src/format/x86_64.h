@@ -19,6 +19,9 @@
 #ifndef FMT_SPURIOUS_FLUSH
 #define FMT_SPURIOUS_FLUSH 0 // 4.10.4.1: a page fault drops the translations of its address
 #endif
+#ifndef FMT_SIGNED
+#define FMT_SIGNED	   1
+#endif
 #define FMT_LEAF_LEVELS	   3
 
 #ifndef X86_ALL_USER

@@ -104,7 +104,7 @@ static void lazy_free_entry(struct txn *txn, struct vmt_node *node, unsigned slo
 	if (atomic_load_explicit(&data->refs, memory_order_seq_cst) != 1)
 		lazy_free_undo(txn, node, slot, data);
 	// A CPU that has the entry cached as dirty would write without saying so.
-	if (fmt_dirty(e))
+	if (fmt_dirty(e) && HOLDS(FLUSH_LAZY))
 		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
 }
 

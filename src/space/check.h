@@ -55,12 +55,14 @@ static void check_leaf(struct check *check, const struct vmt_node *node, unsigne
 		check->anon++;
 }
 
-// A tree on its own holds leaves and nothing else.
+// A tree on its own holds leaves and markers.
 static void check_alone(struct check *check, const struct vmt_node *node, unsigned slot, uint64_t e)
 {
-	if (!fmt_is_leaf(e, node->level) || node->level >= FMT_LEAF_LEVELS)
-		check_report(check, node, slot, "an entry that is no leaf");
-	else if (fmt_pa(e) & (fmt_span(node->level) - 1))
+	bool leaf = fmt_is_leaf(e, node->level);
+
+	if (leaf ? node->level >= FMT_LEAF_LEVELS : fmt_kind(e) == MARKER_BUSY || fmt_kind(e) == MARKER_PARKED)
+		check_report(check, node, slot, "an entry that should not be there");
+	else if (leaf && fmt_pa(e) & (fmt_span(node->level) - 1))
 		check_report(check, node, slot, "a leaf at an address that is not aligned to its size");
 }
 

@@ -5,7 +5,7 @@
 
 static const char *const dump_states[] = {
 	[VMT_STATE_NONE] = "untouched", [VMT_STATE_PRESENT] = "present", [VMT_STATE_PARKED] = "parked",
-	[VMT_STATE_GUARD] = "guard",	[VMT_STATE_POISON] = "poison",
+	[VMT_STATE_GUARD] = "guard",	[VMT_STATE_POISON] = "poison",	 [VMT_STATE_MARKER] = "marker",
 };
 
 static void dump_prot(struct text *line, vmt_prot prot)

@@ -76,11 +76,13 @@ static enum vmt_status fault_provide(struct fault *fault)
 		fault->object = fault->want_object;
 		fault->index = fault->want_index;
 		fault->want_object = NULL;
-		status = object_page(fault->object, fault->index, true, &fault->pa, &fault->major);
+		status = object_page(fault->object, fault->index, true, true, &fault->pa, &fault->major);
 		if (status != VMT_OK)
 			fault->pa = VMT_NO_FRAME;
-		else if (!object_reaches(fault->object, fault->index))
-			object_retract(fault->object, fault->index, fault->pa); // the next look says so
+		if (status == VMT_ERR_NOT_PRESENT) { // it is being cut, or was: the next look says what that means
+			vmt_port_relax(fault->tree->port, true);
+			status = VMT_OK;
+		}
 	}
 	if (status == VMT_OK && fault->want_tables)
 		status = pool_fill(fault->tree, pool, fault->want_tables, 0);
@@ -124,7 +126,7 @@ static enum vmt_status fault_spurious(struct fault *fault, struct vmt_node *node
 		// Acquire-release as in entry_exchange.
 	} while (next != e && !atomic_compare_exchange_weak_explicit(&node->table[slot], &e, next, memory_order_acq_rel,
 								     memory_order_relaxed));
-	if (FMT_SPURIOUS_FLUSH)
+	if (FMT_SPURIOUS_FLUSH && HOLDS(FLUSH_OWN))
 		flush_own_page(fault->tree, fault->addr);
 	count(fault->tree, faults_spurious, 1);
 	return fault_take(fault, fmt_pa(e));
@@ -134,7 +136,8 @@ static enum vmt_status fault_spurious(struct fault *fault, struct vmt_node *node
 static void fault_replace(struct fault *fault, struct vmt_node *node, unsigned slot, uint64_t leaf)
 {
 	leaf_clear(&fault->txn, node, slot, fmt_make_marker(MARKER_BUSY, 0));
-	batch_flush(&fault->txn.batch);
+	if (HOLDS(FLUSH_COPY))
+		batch_flush(&fault->txn.batch);
 	entry_publish(fault->tree, node, slot, leaf);
 	count_resident(fault->tree, fmt_pa(leaf), 1);
 }
@@ -189,7 +192,7 @@ static enum vmt_status fault_object_page(struct fault *fault, const struct backi
 	if (!object_reaches(backing->object, index))
 		return VMT_ERR_BUS;
 	if (fault->object == backing->object && fault->index == index && fault->pa != VMT_NO_FRAME &&
-	    object_has(fault->object, index, fault->pa))
+	    (object_has(fault->object, index, fault->pa) || !HOLDS(PAGE_OF_OBJECT)))
 		return VMT_OK;
 	vmt_object_ref(backing->object);
 	fault->want_object = backing->object;
@@ -199,10 +202,12 @@ static enum vmt_status fault_object_page(struct fault *fault, const struct backi
 
 static enum vmt_status fault_install(struct fault *fault, struct vmt_node *node, uint64_t pa, uint32_t attr, bool write)
 {
-	enum vmt_status status = fault_take(fault, pa); // while the entry's own reference is still in our hands
+	enum vmt_status status = VMT_OK;
 
+	if (HOLDS(REFERENCE_FIRST))
+		status = fault_take(fault, pa); // while the entry's own reference is still in our hands
 	leaf_install(&fault->txn, node, fault->addr, leaf_make(fault->tree, pa, attr, write));
-	return status;
+	return HOLDS(REFERENCE_FIRST) ? status : fault_take(fault, pa);
 }
 
 static enum vmt_status fault_empty_object(struct fault *fault, struct vmt_node *node, uint32_t id, uint32_t attr)
@@ -268,7 +273,7 @@ static enum vmt_status fault_look(struct fault *fault, struct vmt_node *node)
 	uint64_t e = entry_load(node, slot);
 	uint32_t id = slot_id(node, slot), attr;
 
-	fault->claimed = id == ID_CLAIM;
+	fault->claimed = id == ID_CLAIM && HOLDS(CLAIM_FAULTS);
 	if (!id_is_mapped(id))
 		return VMT_ERR_UNMAPPED;
 	attr = attr_of(fault->tree->vmt, id);

@@ -51,7 +51,7 @@ static uint64_t find_place(uint64_t low, uint64_t high, uint64_t need, uint64_t 
 {
 	uint64_t aligned = (high - need) & ~(align - 1);
 
-	return aligned >= low ? aligned : high - need;
+	return aligned && aligned >= low ? aligned : high - need; // 0 stands for "none"
 }
 
 // A free stretch [start, end) just below what was walked before. True: the run is long enough.

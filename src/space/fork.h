@@ -35,6 +35,10 @@ static void fork_close_gate(struct vmt_tree *tree)
 		    atomic_compare_exchange_strong_explicit(&tree->gate, &gate, GATE_FORK, memory_order_acquire,
 							    memory_order_relaxed))
 			return;
+		if (!HOLDS(FORK_WAITS)) {
+			atomic_fetch_or_explicit(&tree->gate, GATE_FORK, memory_order_acquire);
+			return;
+		}
 		if (gate >= GATE_MOVE)
 			atomic_fetch_or_explicit(&tree->gate, GATE_WAIT, memory_order_relaxed);
 		vmt_port_relax(tree->port, true);
@@ -94,11 +98,14 @@ static uint64_t fork_protect(struct fork *fork, struct vmt_node *from, unsigned 
 
 	do {
 		next = fmt_read_only(e);
+		if (!HOLDS(SWAP_FORK))
+			e = entry_load(from, slot);
 		// Acquire-release as in entry_exchange.
 	} while (!atomic_compare_exchange_weak_explicit(&from->table[slot], &e, next, memory_order_acq_rel,
 							memory_order_relaxed));
 	vmt_port_publish(fork->txn.port, &from->table[slot], 1);
-	flush_add(&fork->txn.batch.flush, addr, addr + fmt_span(from->level));
+	if (HOLDS(FLUSH_FORK))
+		flush_add(&fork->txn.batch.flush, addr, addr + fmt_span(from->level));
 	return next;
 }
 
@@ -112,14 +119,15 @@ static bool fork_frame(struct fork *fork, struct vmt_node *from, struct vmt_node
 
 	// Pins are taken under this node's lock. Acquire pairs with the release in vmt_page_unpin: what a device wrote is
 	// there for the copy.
-	if (own && atomic_load_explicit(&data->pins, memory_order_acquire)) {
+	if (own && atomic_load_explicit(&data->pins, memory_order_acquire) && HOLDS(PINS_COPIED)) {
 		uint64_t copy;
 
 		if (fork->txn.pool.page == VMT_NO_FRAME)
 			return false;
 		if (fmt_is_present(e) && fmt_prot(e) & VMT_WRITE) {
 			fork_protect(fork, from, slot, e);
-			batch_flush(&fork->txn.batch);
+			if (HOLDS(FLUSH_PINNED))
+				batch_flush(&fork->txn.batch);
 		}
 		__builtin_memcpy(vmt_port_frame_ptr(fork->from->port, fork->txn.pool.page),
 				 vmt_port_frame_ptr(fork->from->port, pa), VMT_PAGE_SIZE);

@@ -27,7 +27,7 @@ static void leaf_clear(struct txn *txn, struct vmt_node *node, unsigned slot, ui
 	uint64_t addr = slot_base(node, slot);
 	uint64_t old = entry_exchange(txn->tree, node, slot, replacement);
 
-	if (fmt_is_present(old))
+	if (fmt_is_present(old) && HOLDS(FLUSH_ZAP))
 		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
 	count_resident(txn->tree, entry_frame(old), -1);
 	batch_add_frame(&txn->batch, entry_frame(old));
@@ -78,7 +78,7 @@ static bool frame_is_exclusive(struct vmt_tree *tree, uint64_t pa)
 	if (pa == tree->vmt->zero_pa ||
 	    atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT)
 		return false;
-	return atomic_load_explicit(&data->refs, memory_order_acquire) == 1 ||
+	return atomic_load_explicit(&data->refs, memory_order_acquire) == 1 || !HOLDS(EXCLUSIVE) ||
 	       atomic_load_explicit(&data->pins, memory_order_acquire) != 0;
 }
 
@@ -94,17 +94,21 @@ static void leaf_install(struct txn *txn, struct vmt_node *node, uint64_t addr, 
 		uint64_t pa;
 		struct vmt_node *below = node_new_below(txn, at, slot, &pa);
 
-		if (at == node)
+		if (at == node) {
 			first = fmt_make_table(pa, at->level);
-		else
+		} else {
 			atomic_store_explicit(&at->table[slot], fmt_make_table(pa, at->level),
 					      memory_order_relaxed);
+			vmt_port_publish(txn->port, &at->table[slot], 1);
+		}
 		at = below;
 		slot = fmt_index(addr, at->level);
 		node_add_live(at, 1);
 	}
-	if (at != node)
+	if (at != node) {
 		atomic_store_explicit(&at->table[slot], leaf, memory_order_relaxed);
+		vmt_port_publish(txn->port, &at->table[slot], 1);
+	}
 	// Before the store: a new table is linked unlocked, and from then on another CPU may take the page out of it.
 	if (fmt_holds_frame(leaf, 0))
 		count_resident(txn->tree, entry_frame(leaf), 1);

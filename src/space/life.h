@@ -113,7 +113,7 @@ enum vmt_status vmt_space_create(struct vmt *vmt, const struct vmt_space_config 
 		return VMT_ERR_UNALIGNED;
 	if (config->start >= config->end)
 		return VMT_ERR_EMPTY;
-	if (config->end > UINT64_C(1) << (FMT_VA_BITS - 1))
+	if (config->end > fmt_end_max())
 		return VMT_ERR_OUTSIDE;
 	return space_new(vmt, config, space);
 }
@@ -185,11 +185,13 @@ void *vmt_space_owner(const struct vmt_space *space)
 
 uint64_t vmt_activate(struct vmt_space *space)
 {
+	_Atomic uint64_t *generation = &space->tree.generation;
+	uint64_t early = HOLDS(GENERATION_LAST) ? 0 : atomic_load_explicit(generation, memory_order_seq_cst);
 	unsigned cpu = vmt_port_cpu(space->tree.port);
 
 	// Sequentially consistent, both: see tree/flush.h.
 	atomic_fetch_or_explicit(&space->tree.cpus[cpu / 64], UINT64_C(1) << cpu % 64, memory_order_seq_cst);
-	return atomic_load_explicit(&space->tree.generation, memory_order_seq_cst);
+	return HOLDS(GENERATION_LAST) ? atomic_load_explicit(generation, memory_order_seq_cst) : early;
 }
 
 void vmt_deactivate(struct vmt_space *space)

@@ -390,18 +390,20 @@ static void protect_entry(struct txn *txn, struct vmt_node *node, unsigned slot,
 			next = fmt_with_prot(e, write ? prot : (prot & ~(vmt_prot)VMT_WRITE) | VMT_READ);
 		} else {
 			next = leaf_make(txn->tree, pa, attr, write);
-			if (e & MARKER_DIRTY) // a lazily freed page that was written again is not to be taken
+			if (e & MARKER_DIRTY && HOLDS(DIRTY_PARKED)) // a lazily freed page that was written again is not to be taken
 				next = fmt_set_dirty(next);
 			else if (!write)
 				next = fmt_clean(next);
 		}
 		if (next == e)
 			return;
+		if (!HOLDS(SWAP_PROTECT))
+			e = entry_load(node, slot);
 		// Acquire-release as in entry_exchange; a loop, for the hardware may set bits meanwhile (races.md 19).
 	} while (!atomic_compare_exchange_weak_explicit(&node->table[slot], &e, next, memory_order_acq_rel,
 							memory_order_relaxed));
 	vmt_port_publish(txn->port, &node->table[slot], 1);
-	if (present && (!prot || fmt_prot(e) & ~fmt_prot(next)))
+	if (present && (!prot || fmt_prot(e) & ~fmt_prot(next)) && HOLDS(FLUSH_PROTECT))
 		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
 }
 

@@ -31,7 +31,7 @@ struct move {
 };
 
 // The id at `addr`, with a use if it is counted.
-static uint32_t move_id_at(struct vmt_tree *tree, uint64_t addr)
+static uint32_t move_id_now(struct vmt_tree *tree, uint64_t addr)
 {
 	struct vmt_node *node = look_pin(tree, addr);
 	uint32_t id = slot_id(node, fmt_index(addr, node->level));
@@ -39,6 +39,16 @@ static uint32_t move_id_at(struct vmt_tree *tree, uint64_t addr)
 	if (id & ID_COUNTED)
 		id_use(tree->vmt, id);
 	look_unpin(tree, node);
+	return id;
+}
+
+// The same; another move that has claimed the address is waited for. Nothing is held or claimed.
+static uint32_t move_id_at(struct vmt_tree *tree, uint64_t addr)
+{
+	uint32_t id;
+
+	while ((id = move_id_now(tree, addr)) == ID_CLAIM)
+		vmt_port_relax(tree->port, true);
 	return id;
 }
 
@@ -76,7 +86,7 @@ static void move_entry(struct txn *txn, struct vmt_node *from, unsigned a, struc
 	if (!e || !fmt_holds_frame(e, 0))
 		return;
 	e = entry_exchange(txn->tree, from, a, 0);
-	if (fmt_is_present(e))
+	if (fmt_is_present(e) && HOLDS(FLUSH_MOVE))
 		flush_add(&txn->batch.flush, addr, addr + VMT_PAGE_SIZE);
 	node_add_live(from, -1);
 	entry_publish(txn->tree, to, b, e);

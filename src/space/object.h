@@ -23,6 +23,8 @@ struct vmt_object {
 	_Atomic uint64_t size;
 	_Atomic uint64_t pages;
 	_Atomic uint32_t refs;
+	_Atomic uint32_t adding; // CPUs that are about to add a page for a fault
+	_Atomic uint64_t truncations; // twice how many there were, and one more while one is under way
 	const struct vmt_object_ops *ops;
 	void *owner;
 };
@@ -109,7 +111,7 @@ static bool frame_try_ref(struct vmt_data *data)
 
 	// Acquire pairs with the release in pool_take_page and in the entry that named the frame. Sequentially consistent
 	// for what space/page.h and lazy_free_entry agree on.
-	while (refs)
+	while (refs || !HOLDS(COUNT_NOT_ZERO))
 		if (atomic_compare_exchange_weak_explicit(&data->refs, &refs, refs + 1, memory_order_seq_cst,
 							  memory_order_relaxed))
 			return true;
@@ -126,7 +128,7 @@ static uint64_t radix_get(struct vmt_object *object, _Atomic(uint64_t) *word)
 			return VMT_NO_FRAME;
 		if (!frame_try_ref(data_of_frame(object->vmt->port, pa)))
 			continue; // it is leaving: the word changes
-		if (atomic_load_explicit(word, memory_order_acquire) == pa)
+		if (atomic_load_explicit(word, memory_order_acquire) == pa || !HOLDS(PAGE_IN_OBJECT))
 			return pa;
 		frame_unref(object->vmt->port, pa);
 	}
@@ -142,22 +144,10 @@ static bool object_has(struct vmt_object *object, uint64_t index, uint64_t pa)
 	return word && atomic_load_explicit(word, memory_order_acquire) == pa;
 }
 
-// Takes page `index` out again, if it is still `pa`: it was made while the object became too small for it.
-static void object_retract(struct vmt_object *object, uint64_t index, uint64_t pa)
-{
-	_Atomic(uint64_t) *word = radix_word(object, index, false);
-
-	// Acquire-release: as in object_drop_page.
-	if (!word || !atomic_compare_exchange_strong_explicit(word, &pa, 0, memory_order_acq_rel, memory_order_relaxed))
-		return;
-	atomic_fetch_sub_explicit(&object->pages, 1, memory_order_relaxed);
-	frame_unref(object->vmt->port, pa);
-}
-
 uint64_t vmt_object_size(const struct vmt_object *object)
 {
-	// Acquire pairs with the release in vmt_object_set_size.
-	return atomic_load_explicit(&object->size, memory_order_acquire);
+	// Sequentially consistent for object_insert.
+	return atomic_load_explicit(&object->size, memory_order_seq_cst);
 }
 
 static bool object_reaches(const struct vmt_object *object, uint64_t index)
@@ -186,12 +176,37 @@ static enum vmt_status object_make_page(struct vmt_object *object, uint64_t inde
 	return VMT_OK;
 }
 
-// As vmt_object_page. `*filled` is set if the owner filled a page for it.
-static enum vmt_status object_page(struct vmt_object *object, uint64_t index, bool create, uint64_t *pa, bool *filled)
+// Puts a page into its word, if that is still empty. With `within`: only if no truncation was under way or has been since
+// `truncations` was read, and the page lies within the size. The adder announces itself and then looks; a truncation
+// changes size and count and then waits for those who have announced themselves: one of the two sees the other
+// (sequentially consistent), so no page is added behind a truncation's back.
+static bool object_insert(struct vmt_object *object, _Atomic(uint64_t) *word, uint64_t index, uint64_t pa, bool within,
+			  uint64_t truncations)
+{
+	uint64_t old = 0;
+	bool done;
+
+	vmt_port_preempt_off(object->vmt->port); // a truncation is waiting
+	if (within)
+		atomic_fetch_add_explicit(&object->adding, 1, memory_order_seq_cst);
+	// Release pairs with the acquire in radix_get: bytes and count come before the address.
+	done = (!within || (atomic_load_explicit(&object->truncations, memory_order_seq_cst) == truncations &&
+			    object_reaches(object, index))) &&
+	       atomic_compare_exchange_strong_explicit(word, &old, pa, memory_order_release, memory_order_relaxed);
+	if (within)
+		// Release pairs with the load in vmt_object_set_size: the page is in the tree.
+		atomic_fetch_sub_explicit(&object->adding, 1, memory_order_release);
+	vmt_port_preempt_on(object->vmt->port);
+	return done;
+}
+
+// As vmt_object_page. `*filled` is set if the owner filled a page for it. With `within` no page is made beyond the size, nor
+// while the object is being cut: then VMT_ERR_NOT_PRESENT.
+static enum vmt_status object_page(struct vmt_object *object, uint64_t index, bool create, bool within, uint64_t *pa,
+				   bool *filled)
 {
 	_Atomic(uint64_t) *word;
 	enum vmt_status status;
-	uint64_t old = 0;
 
 	if (create && (status = radix_grow(object, index)) != VMT_OK)
 		return status;
@@ -199,23 +214,23 @@ static enum vmt_status object_page(struct vmt_object *object, uint64_t index, bo
 	if (!word)
 		return create ? VMT_ERR_NO_MEMORY : VMT_ERR_NOT_PRESENT;
 	for (;;) {
+		// Odd while a truncation is under way. Acquire: what the owner fills in is read after it.
+		uint64_t truncations = atomic_load_explicit(&object->truncations, memory_order_acquire);
+
 		*pa = radix_get(object, word);
 		if (*pa != VMT_NO_FRAME)
 			return VMT_OK;
-		if (!create)
+		if (!create || (within && (truncations % 2 || !object_reaches(object, index))))
 			return VMT_ERR_NOT_PRESENT;
 		status = object_make_page(object, index, pa);
 		if (status != VMT_OK)
 			return status;
 		*filled = object->ops && object->ops->fill;
-		old = 0;
-		// Release pairs with the acquire in radix_get: bytes and count come before the address.
-		if (atomic_compare_exchange_strong_explicit(word, &old, *pa, memory_order_release,
-							    memory_order_relaxed)) {
+		if (object_insert(object, word, index, *pa, within, truncations)) {
 			atomic_fetch_add_explicit(&object->pages, 1, memory_order_relaxed);
 			return VMT_OK;
 		}
-		frame_unref(object->vmt->port, *pa); // another CPU was faster (races.md 16)
+		frame_unref(object->vmt->port, *pa); // another CPU was faster (races.md 16), or the object was cut
 		frame_unref(object->vmt->port, *pa);
 	}
 }
@@ -224,7 +239,7 @@ enum vmt_status vmt_object_page(struct vmt_object *object, uint64_t index, bool 
 {
 	bool filled;
 
-	return object_page(object, index, create, pa, &filled);
+	return object_page(object, index, create, false, pa, &filled);
 }
 
 static void object_drop_page(struct vmt_object *object, _Atomic(uint64_t) *word)
@@ -288,6 +303,8 @@ enum vmt_status vmt_object_create(struct vmt *vmt, uint64_t size, const struct v
 	atomic_store_explicit(&o->size, size, memory_order_relaxed);
 	atomic_store_explicit(&o->pages, 0, memory_order_relaxed);
 	atomic_store_explicit(&o->refs, 1, memory_order_relaxed);
+	atomic_store_explicit(&o->adding, 0, memory_order_relaxed);
+	atomic_store_explicit(&o->truncations, 0, memory_order_relaxed);
 	atomic_fetch_add_explicit(&vmt->objects, 1, memory_order_relaxed);
 	*object = o;
 	return VMT_OK;
@@ -331,10 +348,14 @@ void vmt_object_set_size(struct vmt_object *object, uint64_t size)
 {
 	uint64_t old = vmt_object_size(object), pa;
 
-	// Release pairs with vmt_object_size: faults that see the new size do not add pages beyond it.
-	atomic_store_explicit(&object->size, size, memory_order_release);
+	// Sequentially consistent, all of them: object_insert.
+	if (size < old)
+		atomic_fetch_add_explicit(&object->truncations, 1, memory_order_seq_cst);
+	atomic_store_explicit(&object->size, size, memory_order_seq_cst);
 	if (size >= old)
 		return;
+	while (atomic_load_explicit(&object->adding, memory_order_seq_cst))
+		vmt_port_relax(object->vmt->port, true);
 	object_drop_from(object, (size + VMT_PAGE_MASK) >> VMT_PAGE_SHIFT, false);
 	if (size & VMT_PAGE_MASK && vmt_object_page(object, size >> VMT_PAGE_SHIFT, false, &pa) == VMT_OK) {
 		uint64_t offset = size & VMT_PAGE_MASK;
@@ -342,6 +363,8 @@ void vmt_object_set_size(struct vmt_object *object, uint64_t size)
 		memset((char *)vmt_port_frame_ptr(object->vmt->port, pa) + offset, 0, VMT_PAGE_SIZE - offset);
 		frame_unref(object->vmt->port, pa);
 	}
+	// Release pairs with the acquire in object_page.
+	atomic_fetch_add_explicit(&object->truncations, 1, memory_order_release);
 }
 
 #endif

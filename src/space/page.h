@@ -28,7 +28,8 @@ static void path_read(struct vmt_tree *tree, uint64_t addr, struct path *path)
 // that it was written. The slow path sets the bit.
 static bool path_leaf_allows(uint64_t e, unsigned level, vmt_prot access)
 {
-	return fmt_is_leaf(e, level) && fmt_prot(e) & access && (access != VMT_WRITE || fmt_dirty(e));
+	return fmt_is_leaf(e, level) && fmt_prot(e) & access &&
+	       (access != VMT_WRITE || fmt_dirty(e) || !HOLDS(WRITER_DIRTIES));
 }
 
 // Does everything read so? The leaf alone would not do: a table that was unlinked as a whole keeps its entries
@@ -63,7 +64,7 @@ static bool page_get_fast(struct vmt_tree *tree, uint64_t addr, vmt_prot access,
 		data = data_of_frame(tree->port, *pa);
 		got = !data || frame_try_ref(data);
 	}
-	if (got && !path_holds(&path, addr, access)) {
+	if (got && HOLDS(LOOKED_AGAIN) && !path_holds(&path, addr, access)) {
 		if (data)
 			frame_unref(tree->port, *pa);
 		got = false;

@@ -15,14 +15,17 @@ static void reclaim_entry(struct txn *txn, struct vmt_node *node, unsigned slot,
 
 	if (!data || !(atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_LAZY))
 		return;
-	if (fmt_dirty(e) || atomic_load_explicit(&data->refs, memory_order_acquire) != 1)
+	if ((fmt_dirty(e) && HOLDS(DIRTY_STAYS)) || atomic_load_explicit(&data->refs, memory_order_acquire) != 1)
 		return;
+	if (!HOLDS(SWAP_RECLAIM))
+		e = entry_load(node, slot);
 	// Relaxed on failure: the page was touched a moment ago and stays.
 	if (!atomic_compare_exchange_strong_explicit(&node->table[slot], &e, 0, memory_order_acq_rel,
 						     memory_order_relaxed))
 		return;
 	vmt_port_publish(txn->port, &node->table[slot], 1);
-	flush_add(&txn->batch.flush, slot_base(node, slot), slot_base(node, slot) + VMT_PAGE_SIZE);
+	if (HOLDS(FLUSH_RECLAIM))
+		flush_add(&txn->batch.flush, slot_base(node, slot), slot_base(node, slot) + VMT_PAGE_SIZE);
 	count_resident(txn->tree, fmt_pa(e), -1);
 	batch_add_frame(&txn->batch, fmt_pa(e));
 	node_add_live(node, -1);
@@ -70,10 +73,16 @@ static uint64_t tree_reclaim(struct vmt_tree *tree, uint64_t pages)
 	txn.owns_claims = true; // a move may be what is short of memory; what it has claimed can be taken like the rest
 	// Relaxed: cleared before the sweep, so that what is owed from now on is not forgotten.
 	atomic_store_explicit(&tree->owed, false, memory_order_relaxed);
-	range_run(&txn, tree->start, tree->end - 1, &reclaim_op, &reclaim, NULL);
+	if (!tree->untracked) // there the memory is the caller's, and has no metadata of ours
+		range_run(&txn, tree->start, tree->end - 1, &reclaim_op, &reclaim, NULL);
 	fold_range(&txn, tree->start, tree->end - 1);
 	txn_finish(&txn);
 	return reclaim.got + (uint64_t)(counted(tree, tables_freed) - before);
+}
+
+uint64_t vmt_tree_reclaim(struct vmt_tree *tree)
+{
+	return tree_reclaim(tree, 0);
 }
 
 uint64_t vmt_reclaim(struct vmt_space *space, uint64_t pages)

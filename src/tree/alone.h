@@ -39,7 +39,7 @@ enum vmt_status vmt_tree_create(void *port, const struct vmt_tree_config *config
 		return VMT_ERR_UNALIGNED;
 	if (config->start >= config->end)
 		return VMT_ERR_EMPTY;
-	if (config->end > UINT64_C(1) << (FMT_VA_BITS - 1))
+	if (config->end > fmt_end_max())
 		return VMT_ERR_OUTSIDE;
 	if (config->cpus == 0 || config->cpus > VMT_MAX_CPUS)
 		return VMT_ERR_ARGUMENT;
@@ -113,7 +113,8 @@ struct install {
 	uint64_t addr, last, pa;	// what is still to be mapped, inclusive
 	vmt_prot prot;
 	unsigned level_max;
-	unsigned tables;		// what the last step took from the pool: the next one will probably need it too
+	unsigned tables;		// what the last step took from the pool: the next one will probably take one too
+	bool folded;			// an empty table that hung in the way was looked for already
 };
 
 // The level of the largest leaf that begins at the address and fits.
@@ -190,6 +191,7 @@ static void install_chain(struct install *install, struct txn *txn, struct vmt_n
 		} else {
 			atomic_store_explicit(&at->table[slot], fmt_make_table(pa, at->level),
 					      memory_order_relaxed);
+			vmt_port_publish(txn->port, &at->table[slot], 1);
 			node_add_live(at, 1);
 		}
 		at = below;
@@ -223,6 +225,12 @@ static enum vmt_status install_step(struct install *install, struct txn *txn)
 
 	txn_lock_gated(txn, install->addr, last);
 	node = txn_lock_path(txn, install->addr);
+	if (node->level < level && !install->folded) {
+		txn_abort(txn);
+		tree_fold(install->tree, install->addr, last); // some CPU may keep an empty table where a large leaf fits
+		install->folded = true;
+		return VMT_ERR_RETRY;
+	}
 	if (node->level < level) { // smaller tables hang here: fill what is missing in them
 		level = node->level;
 		last = install_last(install, level);
@@ -246,6 +254,7 @@ static enum vmt_status install_step(struct install *install, struct txn *txn)
 	txn_commit(txn);
 	install->addr += (uint64_t)room << fmt_shift(level);
 	install->pa += (uint64_t)room << fmt_shift(level);
+	install->folded = false;
 	return status;
 }
 
@@ -258,30 +267,49 @@ static unsigned install_level_max(uint64_t leaf_max)
 	return level;
 }
 
-enum vmt_status vmt_tree_map(struct vmt_tree *tree, const struct vmt_tree_map *map, uint64_t *done)
+// Does a leaf keep every bit of the address, and nothing else of it?
+static bool install_can_name(uint64_t pa)
+{
+	uint64_t e = fmt_make_leaf(pa, 0, VMT_READ, false);
+
+	return fmt_pa(e) == pa && fmt_prot(e) == fmt_prot(fmt_make_leaf(0, 0, VMT_READ, false));
+}
+
+// Checks a request and turns it into what is to be done.
+static enum vmt_status install_begin(struct install *install, struct vmt_tree *tree, const struct vmt_tree_map *map)
 {
 	enum vmt_status status = alone_check(tree, map->addr, map->length | (map->pa & VMT_PAGE_MASK));
-	struct install install = {
+
+	if (status != VMT_OK)
+		return status;
+	if (map->pa + map->length < map->pa)
+		return VMT_ERR_WRAPPED;
+	if (!map->prot || map->prot & ~(vmt_prot)VMT_RWX || (map->leaf_max && map->leaf_max < VMT_PAGE_SIZE) ||
+	    !install_can_name(map->pa) || !install_can_name(map->pa + map->length - VMT_PAGE_SIZE))
+		return VMT_ERR_ARGUMENT;
+	*install = (struct install){
 		.tree = tree, .addr = map->addr, .last = map->addr + map->length - 1, .pa = map->pa, .prot = map->prot,
 		.level_max = install_level_max(map->leaf_max),
 	};
+	return VMT_OK;
+}
+
+enum vmt_status vmt_tree_map(struct vmt_tree *tree, const struct vmt_tree_map *map, uint64_t *done)
+{
+	struct install install;
+	enum vmt_status status = install_begin(&install, tree, map);
 	struct txn txn;
 
 	if (done)
 		*done = 0;
 	if (status != VMT_OK)
 		return status;
-	if (map->pa + map->length < map->pa)
-		return VMT_ERR_WRAPPED;
-	if (!map->prot || map->prot & ~(vmt_prot)VMT_RWX || (map->leaf_max && map->leaf_max < VMT_PAGE_SIZE))
-		return VMT_ERR_ARGUMENT;
 	txn_init(&txn, tree);
 	do {
 		// The step before took a table: this one will probably take one too, and then fill it.
 		if (install.tables && install.last - install.addr >= fmt_table_span(0) - 1)
-			status = install_provide(&install, &txn, install.tables, true);
-		if (status == VMT_OK)
-			status = install_step(&install, &txn);
+			install_provide(&install, &txn, 1, true);
+		status = install_step(&install, &txn);
 		if (status == VMT_ERR_RETRY)
 			status = VMT_OK;
 	} while (status == VMT_OK && install.addr <= install.last);
@@ -332,10 +360,11 @@ static void remove_slots(struct txn *txn, struct vmt_node *node, unsigned first,
 		return;
 	vmt_port_publish(txn->port, &node->table[first], last - first + 1);
 	node_add_live(node, -gone);
-	flush_add(&txn->batch.flush, slot_base(node, first), slot_base(node, last) + fmt_span(node->level));
+	if (HOLDS(FLUSH_REMOVE))
+		flush_add(&txn->batch.flush, slot_base(node, first), slot_base(node, last) + fmt_span(node->level));
 }
 
-// Only a leaf is cut.
+// A leaf or a marker is cut.
 static bool alone_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
 {
 	(void)txn, (void)arg;
@@ -383,14 +412,24 @@ static void restrict_slots(struct txn *txn, struct vmt_node *node, unsigned firs
 		} while (!atomic_compare_exchange_weak_explicit(&node->table[slot], &e, next, memory_order_acq_rel,
 								memory_order_relaxed));
 		vmt_port_publish(txn->port, &node->table[slot], 1);
-		if (fmt_prot(e) & ~fmt_prot(next))
+		// There is no fault here in which a walker that keeps the old entry would be told of more permissions.
+		if ((FMT_SPURIOUS_FLUSH ? next != e : fmt_prot(e) & ~fmt_prot(next)) && HOLDS(FLUSH_RESTRICT))
 			flush_add(&txn->batch.flush, base, base + fmt_span(node->level));
 	}
 }
 
+// A leaf is cut if its part changes.
+static bool restrict_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
+{
+	uint64_t e = entry_load(node, slot);
+
+	(void)txn;
+	return fmt_is_leaf(e, node->level) && fmt_with_prot(e, *(const vmt_prot *)arg) != e;
+}
+
 static const struct range_op restrict_op = {
 	.slots = restrict_slots,
-	.splits = alone_splits,
+	.splits = restrict_splits,
 };
 
 enum vmt_status vmt_tree_protect(struct vmt_tree *tree, uint64_t addr, uint64_t length, vmt_prot prot, uint64_t *done)

@@ -83,7 +83,10 @@ static void batch_retire_tables(struct batch *batch)
 
 		batch->tables = item->next;
 		item->run = table_run_free;
-		vmt_port_defer(batch->tree->port, item);
+		if (HOLDS(GRACE))
+			vmt_port_defer(batch->tree->port, item);
+		else
+			item->run(batch->tree->port, item);
 	}
 }
 
@@ -101,7 +104,7 @@ static void batch_add_frame(struct batch *batch, uint64_t pa)
 		return;
 	}
 	if (batch->shared_count == BATCH_SHARED)
-		batch_flush(batch);
+		(HOLDS(FLUSH_OVERFLOW) ? batch_flush : batch_free_frames)(batch);
 	batch->shared[batch->shared_count++] = pa;
 }
 
@@ -110,7 +113,7 @@ static void batch_add_frame(struct batch *batch, uint64_t pa)
 static void batch_add_table(struct batch *batch, struct vmt_node *node, uint64_t pa)
 {
 	flush_add(&batch->flush, node->base, node_end(node));
-	batch->flush.tables = true;
+	batch->flush.tables = HOLDS(FLUSH_TABLES);
 	node->base = pa;
 	node->deferred.next = batch->tables;
 	batch->tables = &node->deferred;

@@ -45,7 +45,7 @@ static bool flush_concerns(struct vmt_tree *tree, struct vmt_flush *flush)
 		memset(flush->cpus, 0, sizeof(flush->cpus));
 		return true;
 	}
-	flush->generation = generation_next(tree);
+	flush->generation = HOLDS(GENERATION_FIRST) && HOLDS(GENERATION_RAISED) ? generation_next(tree) : 1;
 	for (unsigned i = 0; i < VMT_MAX_CPUS / 64; i++)
 		any |= flush->cpus[i] = atomic_load_explicit(&tree->cpus[i], memory_order_seq_cst);
 	return any;
@@ -68,6 +68,8 @@ static void flush_run(struct vmt_tree *tree, struct vmt_flush *flush)
 			count(tree, flush_pages,
 			      (int64_t)((flush->ranges[i].end - flush->ranges[i].start) >> VMT_PAGE_SHIFT));
 	}
+	if (!HOLDS(GENERATION_FIRST))
+		generation_next(tree);
 	flush->all = flush->tables = false;
 	flush->count = 0;
 }
@@ -87,6 +89,8 @@ static void flush_add(struct vmt_flush *flush, uint64_t start, uint64_t end)
 			return;
 		}
 	}
+	if (flush->count == VMT_FLUSH_RANGES && !HOLDS(FLUSH_GROWS))
+		return;
 	if (flush->count == VMT_FLUSH_RANGES) {
 		flush->all = true;
 		flush->count = 0;

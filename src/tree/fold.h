@@ -74,11 +74,13 @@ static void fold_upwards(struct txn *txn, struct vmt_node *node)
 	while (node_is_foldable(node)) {
 		struct vmt_node *parent = node->parent;
 
-		if (!lock_try_or_mark(parent))
+		if (!HOLDS(UPWARDS_TRIES))
+			lock_exclusive(txn->port, parent);
+		else if (!lock_try_or_mark(parent))
 			return;
 		txn->parent[txn->parents++] = parent;
 		// A fork that has already copied the parent relies on its slots; see txn_lock.
-		if (tree_gate(txn->tree) & GATE_FORK) {
+		if (tree_gate(txn->tree) & GATE_FORK && HOLDS(GATE_FOLD)) {
 			txn_fold_later(txn, node->base, node_end(node) - 1);
 			return;
 		}
@@ -93,7 +95,7 @@ static void fold_held(struct txn *txn)
 	for (unsigned i = txn->held; i-- > 0;) {
 		struct vmt_node *node = txn->node[i];
 
-		if (!node_is_foldable(node))
+		if (!node_is_foldable(node) && (HOLDS(EMPTY) || txn->keep || node->ids))
 			continue;
 		if (i > 0)
 			fold_into(txn, node->parent, node);
@@ -109,11 +111,14 @@ static void txn_commit(struct txn *txn)
 {
 	if (txn->fold)
 		fold_held(txn);
-	batch_flush(&txn->batch);
+	if (HOLDS(FLUSH_UNDER_LOCK))
+		batch_flush(&txn->batch);
 	while (txn->held)
 		txn_release(txn, txn->node[--txn->held]);
 	while (txn->parents)
 		txn_release(txn, txn->parent[--txn->parents]);
+	if (!HOLDS(FLUSH_UNDER_LOCK))
+		batch_flush(&txn->batch);
 	batch_retire_tables(&txn->batch);
 	vmt_port_preempt_on(txn->port);
 }
@@ -123,7 +128,8 @@ static void fold_range(struct txn *txn, uint64_t start, uint64_t last)
 {
 	txn->keep = false;
 	for (;;) {
-		if (pool_fill(txn->tree, &txn->pool, 0, 1) != VMT_OK) {
+		// A tree on its own has no ids.
+		if (pool_fill(txn->tree, &txn->pool, 0, !txn->tree->untracked) != VMT_OK) {
 			atomic_store_explicit(&txn->tree->owed, true, memory_order_relaxed);
 			return;
 		}

@@ -202,6 +202,9 @@ static void ids_unname(struct txn *txn, struct vmt_node *node, unsigned slot)
 	}
 	if (!(node->id & ID_COUNTED) || node_live(node) < VMT_TABLE_SLOTS)
 		return;
+	for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++)
+		if (!slot_is_table(node, i))
+			return; // a marker
 	node_unuse_id(txn, node->id); // no slot without a table is left
 	node->id = 0;
 }

@@ -51,7 +51,8 @@ static void lock_exclusive(void *port, struct vmt_node *node)
 static bool lock_release(struct vmt_node *node)
 {
 	// Release pairs with the acquire of the next holder; acquire orders the fold after the marker's work.
-	return atomic_fetch_and_explicit(&node->lock, ~(LOCK_EXCL | LOCK_FOLD), memory_order_acq_rel) & LOCK_FOLD;
+	return atomic_fetch_and_explicit(&node->lock, ~(LOCK_EXCL | LOCK_FOLD), memory_order_acq_rel) & LOCK_FOLD &&
+	       HOLDS(FOLD_MARK);
 }
 
 static void lock_pin(void *port, struct vmt_node *node)
@@ -81,7 +82,7 @@ static bool lock_unpin(struct vmt_node *node)
 		// Release pairs with the acquire in lock_try_exclusive: our reads come before the writer's writes.
 	} while (!atomic_compare_exchange_weak_explicit(&node->lock, &word, next, memory_order_acq_rel,
 							memory_order_relaxed));
-	return word & LOCK_FOLD && !(next & LOCK_PINS);
+	return word & LOCK_FOLD && !(next & LOCK_PINS) && HOLDS(FOLD_MARK_PIN);
 }
 
 // Tries to lock a parent from below. False: its holder has the FOLD mark and will look.

@@ -61,6 +61,10 @@ static enum vmt_state entry_state(uint64_t e)
 		return VMT_STATE_POISON;
 	case MARKER_GUARD:
 		return VMT_STATE_GUARD;
+	case MARKER_SWAP:
+	case MARKER_MIGRATION:
+	case MARKER_DEVICE:
+		return VMT_STATE_MARKER;
 	default:
 		return VMT_STATE_NONE; // busy: what is there is being replaced
 	}
@@ -81,6 +85,10 @@ static void run_describe(const struct vmt_tree *tree, const struct vmt_node *nod
 		run->pa = entry_frame(e);
 		run->zero = run->pa == tree->vmt->zero_pa;
 	}
+	if (run->state == VMT_STATE_GUARD || run->state == VMT_STATE_POISON || run->state == VMT_STATE_MARKER) {
+		run->marker = fmt_kind(e);
+		run->payload = fmt_payload(e);
+	}
 	if (run->state == VMT_STATE_PRESENT) {
 		run->prot = fmt_prot(e);
 		run->accessed = fmt_accessed(e);
@@ -93,7 +101,7 @@ static bool run_joins(const struct vmt_run *run, const struct vmt_run *next)
 	bool frames = run->state == VMT_STATE_PRESENT || run->state == VMT_STATE_PARKED;
 
 	return run->state == next->state && run->mapped == next->mapped && run->prot == next->prot &&
-	       run->accessed == next->accessed && run->dirty == next->dirty && run->zero == next->zero &&
+	       run->marker == next->marker && run->payload == next->payload && run->accessed == next->accessed && run->dirty == next->dirty && run->zero == next->zero &&
 	       (!frames || (!run->zero && run->pa + (run->end - run->start) == next->pa));
 }
 
@@ -120,7 +128,7 @@ static enum vmt_status look_run(struct vmt_tree *tree, uint64_t addr, uint64_t e
 	}
 	look_unpin(tree, node);
 	cut = addr & ~VMT_PAGE_MASK;
-	if (run->pa)
+	if (run->state == VMT_STATE_PRESENT || run->state == VMT_STATE_PARKED)
 		run->pa += cut - run->start;
 	run->start = cut;
 	if (run->end > end)

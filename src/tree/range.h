@@ -152,7 +152,8 @@ static uint64_t range_break_leaf(struct txn *txn, struct vmt_node *parent, unsig
 	uint64_t e = entry_exchange(txn->tree, parent, slot, fmt_make_marker(MARKER_BUSY, 0));
 
 	flush_add(&txn->batch.flush, base, base + fmt_span(parent->level));
-	batch_flush(&txn->batch);
+	if (HOLDS(FLUSH_SPLIT))
+		batch_flush(&txn->batch);
 	return e;
 }
 
@@ -167,6 +168,7 @@ static void range_repeat(struct vmt_node *node, uint64_t e, bool user)
 		atomic_store_explicit(&node->table[i], leaf ? fmt_leaf_like(e, pa, node->level, user) : e,
 				      memory_order_relaxed);
 	}
+	vmt_port_publish(node->tree->port, node->table, VMT_TABLE_SLOTS);
 	node_add_live(node, VMT_TABLE_SLOTS);
 }
 
@@ -177,7 +179,7 @@ static void range_split(struct txn *txn, struct vmt_node *parent, unsigned slot)
 	struct vmt_node *node = node_new_below(txn, parent, slot, &pa);
 
 	if (fmt_is_leaf(e, parent->level))
-		e = range_break_leaf(txn, parent, slot);
+		e = HOLDS(SWAP_SPLIT) ? range_break_leaf(txn, parent, slot) : (range_break_leaf(txn, parent, slot), e);
 	if (e)
 		range_repeat(node, e, txn->tree->user);
 	else
@@ -192,7 +194,7 @@ static void range_split(struct txn *txn, struct vmt_node *parent, unsigned slot)
 // raised before anything was claimed.
 static bool range_meets_claim(struct txn *txn)
 {
-	if (txn->owns_claims || tree_gate(txn->tree) < GATE_MOVE)
+	if (txn->owns_claims || tree_gate(txn->tree) < GATE_MOVE || !HOLDS(CLAIM_WAITS))
 		return false;
 	for (unsigned n = 0; n < txn->held; n++) {
 		struct vmt_node *node = txn->node[n];

@@ -89,8 +89,8 @@ static struct vmt_node *tree_descend(struct vmt_tree *tree, uint64_t start, uint
 // have been relinked (races.md 21), so tree and base are compared as well.
 static bool node_covers(const struct vmt_node *node, const struct vmt_tree *tree, uint64_t addr)
 {
-	return atomic_load_explicit(&node->state, memory_order_relaxed) == NODE_ATTACHED && node->tree == tree &&
-	       addr >= node->base && addr - node->base < fmt_table_span(node->level);
+	return (atomic_load_explicit(&node->state, memory_order_relaxed) == NODE_ATTACHED || !HOLDS(LINKED)) &&
+	       node->tree == tree && addr >= node->base && addr - node->base < fmt_table_span(node->level);
 }
 
 // Remembers a range to look for empty tables in, once nothing is held. When the list is full the last entry grows.
@@ -185,7 +185,7 @@ static void txn_lock_gated(struct txn *txn, uint64_t start, uint64_t last)
 		vmt_port_preempt_off(txn->port);
 		txn->node[0] = txn_lock_top(txn, start, last);
 		txn->held = 1;
-		if (!(tree_gate(txn->tree) & GATE_FORK))
+		if (!(tree_gate(txn->tree) & GATE_FORK) || !HOLDS(GATE))
 			break;
 		txn->held = 0;
 		txn_release(txn, txn->node[0]);

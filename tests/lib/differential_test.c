@@ -10,16 +10,18 @@
 
 enum kind {
 	OP_MAP, OP_UNMAP, OP_PROTECT, OP_RELEASE, OP_LAZY, OP_GUARD, OP_UNGUARD, OP_POPULATE, OP_MOVE, OP_GROW,
-	OP_READ, OP_WRITE, OP_EXEC, OP_POKE, OP_FORK, OP_DESTROY, OP_RECLAIM, OP_KINDS
+	OP_READ, OP_WRITE, OP_EXEC, OP_POKE, OP_FORK, OP_DESTROY, OP_RECLAIM, OP_PIN, OP_DEVICE,
+	OP_UNPIN, OP_KINDS
 };
 
 static const char *const kind_names[OP_KINDS] = {
 	"map", "unmap", "protect", "release", "lazy", "guard", "unguard", "populate", "move", "grow",
-	"read", "write", "exec", "poke", "fork", "destroy", "reclaim",
+	"read", "write", "exec", "poke", "fork", "destroy", "reclaim", "pin", "device",
+	"unpin",
 };
 
 // How often each comes, relatively.
-static const unsigned weights[OP_KINDS] = {14, 7, 12, 6, 5, 6, 4, 4, 9, 3, 10, 22, 2, 4, 3, 2, 3};
+static const unsigned weights[OP_KINDS] = {14, 7, 12, 6, 5, 6, 4, 4, 9, 3, 10, 22, 2, 4, 3, 2, 3, 5, 5, 2};
 
 struct op {
 	unsigned kind, space, cell, cells, to, prot, flags;
@@ -36,6 +38,7 @@ struct run {
 	struct model model;
 	struct vmt_space *space[MODEL_SPACES];
 	struct vmt_object *object[MODEL_OBJECTS];
+	uint64_t pin[MODEL_PINS];	// frames, 0: none
 	const struct op *ops;
 	unsigned count, at;
 	enum sim_format format;
@@ -130,7 +133,8 @@ static void do_populate(struct run *run, const struct range *r)
 static void do_access(struct run *run, const struct op *op, const struct range *r)
 {
 	struct sim_cpu *cpu = run->env.cpu;
-	vmt_prot access = op->kind == OP_READ ? VMT_READ : op->kind == OP_EXEC ? VMT_EXEC : VMT_WRITE;
+	vmt_prot fetch = sim_format_has_exec(run->format) ? VMT_EXEC : VMT_READ;
+	vmt_prot access = op->kind == OP_READ ? VMT_READ : op->kind == OP_EXEC ? fetch : VMT_WRITE;
 	enum vmt_status want = model_access(&run->model, r->s, r->first, access), got;
 	uint64_t value = 0, pa = 0;
 
@@ -153,7 +157,7 @@ static void do_access(struct run *run, const struct op *op, const struct range *
 	}
 	if (access == VMT_WRITE)
 		model_write(&run->model, r->s, r->first, op->number);
-	else if (access == VMT_READ && !model_read(&run->model, r->s, r->first, value))
+	else if (op->kind == OP_READ && !model_read(&run->model, r->s, r->first, value))
 		wrong(run, r->addr, "a read finds what nobody wrote");
 }
 
@@ -171,6 +175,34 @@ static void do_spaces(struct run *run, const struct op *op, unsigned s)
 		sim_activate(run->env.cpu, run->space[0]);
 		expect(run, run->env.ops->space_destroy(run->space[s]), VMT_OK);
 		run->model.space[s].alive = false;
+	}
+}
+
+static uint64_t *bytes_of(struct run *run, uint64_t pa)
+{
+	return vmt_port_frame_ptr(sim_port(run->env.machine), pa);
+}
+
+static void do_pin(struct run *run, const struct op *op, const struct range *r)
+{
+	unsigned n = (unsigned)(op->number % MODEL_PINS);
+	enum vmt_status want;
+
+	if (op->kind == OP_PIN && !run->pin[n]) {
+		uint64_t pa;
+
+		want = model_access(&run->model, r->s, r->first, VMT_WRITE);
+		expect(run, run->env.ops->page_pin(r->space, r->addr, VMT_WRITE, &pa), want);
+		if (want == VMT_OK && !model_pin(&run->model, r->s, r->first, n, *bytes_of(run, pa)))
+			wrong(run, r->addr, "a pinned page holds other bytes");
+		run->pin[n] = want == VMT_OK ? pa : 0;
+	} else if (op->kind == OP_DEVICE && run->pin[n]) {
+		*bytes_of(run, run->pin[n]) = op->number;
+		model_device_write(&run->model, n, op->number);
+	} else if (op->kind == OP_UNPIN && run->pin[n]) {
+		run->env.ops->page_unpin(run->env.vmt, run->pin[n]);
+		model_unpin(&run->model, n);
+		run->pin[n] = 0;
 	}
 }
 
@@ -223,6 +255,11 @@ static void do_op(struct run *run, const struct op *op)
 		break;
 	case OP_RECLAIM:
 		ops->reclaim(r.space, op->number % 4);
+		break;
+	case OP_PIN:
+	case OP_DEVICE:
+	case OP_UNPIN:
+		do_pin(run, op, &r);
 		break;
 	case OP_FORK:
 	case OP_DESTROY:
@@ -297,12 +334,15 @@ static void compare_pages(struct run *run, unsigned s)
 			wrong(run, at, "guarded or not?");
 		if (state.state == VMT_STATE_NONE && cell->own && !cell->lazy && cell->value)
 			wrong(run, at, "a page is lost");
+		for (unsigned n = 0; n < MODEL_PINS; n++)
+			if (cell->pins >> n & 1 && state.pa != run->pin[n])
+				wrong(run, at, "a pinned page has moved");
 		if (state.state == VMT_STATE_PARKED && cell->prot)
 			wrong(run, at, "a page is parked and may be read");
 		if (state.state == VMT_STATE_PRESENT && !cell->prot)
 			wrong(run, at, "a page is present and may not be read");
 		if ((state.state == VMT_STATE_PRESENT || state.state == VMT_STATE_PARKED) &&
-		    !model_read(&run->model, s, i, *(uint64_t *)vmt_port_frame_ptr(sim_port(run->env.machine), state.pa)))
+		    !model_read(&run->model, s, i, *bytes_of(run, state.pa)))
 			wrong(run, at, "an entry leads to other bytes");
 	}
 }
@@ -324,12 +364,21 @@ static void compare_all(struct run *run)
 
 // ---- A sequence --------------------------------------------------------------------------------------------------
 
+// The seed also chooses how the MMU behaves: as usual, always from what it has cached, never.
+static const struct sim_hostility hostilities[] = {
+	{.cached = 60, .structure = 60, .prefetch = 10, .negative = 20, .refuse = 50},
+	{.cached = 100, .structure = 100, .prefetch = 40, .negative = 60, .refuse = 100},
+	{.cached = 0, .structure = 0},
+};
+
 static void run_body(void *arg)
 {
 	struct run *run = arg;
 	struct env *env = &run->env;
 
-	env_open(env, run->format, 1, 4096, run->seed);
+	env_open_with(env, &(struct sim_config){
+		.ops = sim_ops(run->format), .cpus = 1, .frames = 4096, .seed = run->seed,
+		.fault_ad = run->seed % 2, .hostility = &hostilities[run->seed % 3]});
 	run->space[0] = env->space;
 	for (unsigned i = 0; i < MODEL_OBJECTS; i++)
 		expect(run, env->ops->object_create(env->vmt, run->model.object[i].pages * PAGE, NULL, NULL,
@@ -341,6 +390,9 @@ static void run_body(void *arg)
 	}
 	run->at = run->count - 1;
 	sim_activate(env->cpu, env->space);
+	for (unsigned n = 0; n < MODEL_PINS; n++)
+		if (run->pin[n])
+			env->ops->page_unpin(env->vmt, run->pin[n]);
 	for (unsigned s = 1; s < MODEL_SPACES; s++)
 		if (run->model.space[s].alive)
 			expect(run, env->ops->space_destroy(run->space[s]), VMT_OK);

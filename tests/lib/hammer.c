@@ -103,15 +103,17 @@ int main(int argc, char **argv)
 
 	for (unsigned s = 0; s < hammer_scenario_count; s++) {
 		for (enum sim_format format = 0; format < SIM_FORMATS; format++) {
+			// "third": of all pairs of a scenario and a format a third, which one the seed says.
 			if (argc > 2 && strcmp(argv[2], sim_format_name(format)) &&
-			    strcmp(argv[2], hammer_scenarios[s].name))
+			    strcmp(argv[2], hammer_scenarios[s].name) &&
+			    (strcmp(argv[2], "third") || (s + format + seed) % 3))
 				continue;
-			fprintf(stderr, "%s (%s), %u rounds, seed %llu\n", hammer_scenarios[s].name, sim_format_name(format),
-				rounds, (unsigned long long)seed);
+			fprintf(stderr, "%s (%s), %u rounds, seed %llu\n", hammer_scenarios[s].name,
+				sim_format_name(format), rounds, (unsigned long long)seed);
 			run_scenario(format, &hammer_scenarios[s], rounds, seed);
 			passed++;
 		}
 	}
 	printf("%u passed, 0 failed\n", passed);
-	return 0;
+	return passed == 0;
 }

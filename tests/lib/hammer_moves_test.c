@@ -33,7 +33,8 @@ static void disturbed(struct sim_cpu *cpu, struct world *w, unsigned number)
 		else if (what < 3)
 			map_fixed(cpu, w, at, length, n % 5 ? 0 : VMT_MAP_SHARED);
 		else if (what == 3)
-			expect_one_of(cpu, ops->protect(w->env->space, at, length, n % 3 ? RW : 0), part, at, "protect");
+			expect_one_of(cpu, ops->protect(w->env->space, at, length, n % 3 ? RW : 0), part, at,
+				      "protect");
 		else if (what == 4)
 			expect_one_of(cpu, ops->release(w->env->space, at, length), part, at, "release");
 		else if (what == 5)
@@ -159,8 +160,8 @@ static void resized(struct sim_cpu *cpu, struct world *w, unsigned number)
 		if (number == 0) {
 			uint64_t old = n % 2 ? 4 * LENGTH : LENGTH, new = n % 2 ? LENGTH : 4 * LENGTH;
 
-			expect(cpu, w->env->ops->move(w->env->space, PLACE_A, old * PAGE, new * PAGE, 0, 0, &got), VMT_OK,
-			       PLACE_A, "resize");
+			expect(cpu, w->env->ops->move(w->env->space, PLACE_A, old * PAGE, new * PAGE, 0, 0, &got),
+			       VMT_OK, PLACE_A, "resize");
 			continue;
 		}
 		expect_one_of(cpu, sim_write(cpu, at, 8, stamp(number, at, n)), BIT(VMT_OK) | BIT(VMT_ERR_UNMAPPED), at,
@@ -222,6 +223,44 @@ static void increments_judge(struct world *w)
 	       "increments were lost");
 }
 
+// Free ranges, found and claimed by all at once in a window that is nearly full: nobody gets what another has.
+#define HELD 6
+
+static void find(struct sim_cpu *cpu, struct world *w, unsigned number)
+{
+	struct { uint64_t at, length; } held[HELD] = {{0, 0}};
+
+	for (unsigned n = 0; n < 8 * w->rounds; n++) {
+		unsigned i = (unsigned)random_below(cpu, HELD);
+		uint64_t length = (1 + random_below(cpu, 12)) * PAGE, value, last;
+		struct vmt_map_request request = {.length = length, .prot = RW, .search_start = REGION,
+						  .search_end = REGION + (n % 3 ? MIB(2) : 200 * PAGE)};
+
+		if (held[i].at) {
+			last = held[i].at + held[i].length - PAGE;
+			expect(cpu, sim_read(cpu, held[i].at, 8, &value), VMT_OK, held[i].at, "read");
+			demand(cpu, value == stamp(number, held[i].at, i), held[i].at, "somebody else was given this");
+			expect(cpu, sim_read(cpu, last + 8, 8, &value), VMT_OK, last, "read");
+			demand(cpu, value == stamp(number, last, i), last, "somebody else was given this");
+			expect(cpu, w->env->ops->unmap(w->env->space, held[i].at, held[i].length), VMT_OK, held[i].at,
+			       "unmap");
+		}
+		held[i].length = length;
+		held[i].at = 0;
+		expect_one_of(cpu, w->env->ops->map(w->env->space, &request, &held[i].at),
+			      BIT(VMT_OK) | BIT(VMT_ERR_NO_SPACE) | BIT(VMT_ERR_RETRY), 0, "map anywhere");
+		if (!held[i].at)
+			continue;
+		last = held[i].at + length - PAGE;
+		demand(cpu, held[i].at >= request.search_start && last < request.search_end, last,
+		       "outside the window");
+		expect(cpu, sim_read(cpu, last + 8, 8, &value), VMT_OK, last, "read");
+		demand(cpu, value == 0, last, "fresh memory is not zero");
+		expect(cpu, sim_write(cpu, held[i].at, 8, stamp(number, held[i].at, i)), VMT_OK, held[i].at, "write");
+		expect(cpu, sim_write(cpu, last + 8, 8, stamp(number, last, i)), VMT_OK, last, "write");
+	}
+}
+
 const struct hammer_scenario hammer_scenarios[] = {
 	{.name = "disturbed", .run = disturbed, .base = PLACE_A, .length = LENGTH * PAGE},
 	{.name = "forked", .run = forked, .base = PLACE_A, .length = LENGTH * PAGE, .touched = LENGTH},
@@ -229,6 +268,7 @@ const struct hammer_scenario hammer_scenarios[] = {
 	{.name = "over a live range", .run = over_live_range, .base = PLACE_A, .length = LENGTH * PAGE,
 	 .touched = LENGTH},
 	{.name = "increments", .run = increments, .base = REGION, .length = WORDS * PAGE, .judge = increments_judge},
+	{.name = "find", .run = find},
 	{.name = "resized", .run = resized, .base = PLACE_A, .length = LENGTH * PAGE, .touched = LENGTH},
 };
 

@@ -127,7 +127,9 @@ static void guard_levels(struct env *env)
 		lib_write(env, base + 2 * size - PAGE, 6);
 		OK(env->ops->guard_install(env->space, base + size, size));
 		// One entry for the span: at most the tables that lead to its level.
-		if(lib_tables(env, env->space) > before + (env->levels - 1 - level)) fail_msg("level %u: %llu tables, %llu before", level, (unsigned long long)lib_tables(env, env->space), (unsigned long long)before);
+		if (lib_tables(env, env->space) > before + (env->levels - 1 - level))
+			fail_msg("level %u: %llu tables, %llu before", level,
+				 (unsigned long long)lib_tables(env, env->space), (unsigned long long)before);
 		assert_int_equal(lib_resident(env, env->space), 0);
 		CHECK(env, env->space);
 		IS(sim_read(env->cpu, base + size, 8, &value), VMT_ERR_GUARD);

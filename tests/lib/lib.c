@@ -4,12 +4,7 @@
 
 unsigned format_levels(enum sim_format format)
 {
-	static const unsigned levels[SIM_FORMATS] = {
-		[SIM_X86_64_4] = 4, [SIM_X86_64_5] = 5, [SIM_RISCV_SV39] = 3, [SIM_RISCV_SV48] = 4,
-		[SIM_RISCV_SV57] = 5,
-	};
-
-	return levels[format];
+	return sim_format_levels(format);
 }
 
 uint64_t lib_random(uint64_t *state)
@@ -64,7 +59,7 @@ struct vmt_space *env_new_space(struct env *env)
 	return space;
 }
 
-static void open_with(struct env *env, const struct sim_config *config)
+void env_open_with(struct env *env, const struct sim_config *config)
 {
 	env->format = config->ops->format;
 	env->ops = config->ops;
@@ -80,7 +75,7 @@ static void open_with(struct env *env, const struct sim_config *config)
 
 void env_open(struct env *env, enum sim_format format, unsigned cpus, uint64_t frames, uint64_t seed)
 {
-	open_with(env, &(struct sim_config){.ops = sim_ops(format), .cpus = cpus, .frames = frames, .seed = seed});
+	env_open_with(env, &(struct sim_config){.ops = sim_ops(format), .cpus = cpus, .frames = frames, .seed = seed});
 }
 
 void env_close(struct env *env)
@@ -216,9 +211,9 @@ static void run_one(void **state)
 	const struct lib_case *test = one->test;
 	struct env env;
 
-	open_with(&env, &(struct sim_config){
+	env_open_with(&env, &(struct sim_config){
 		.ops = sim_ops(one->format), .cpus = test->cpus ? test->cpus : 2,
-		.frames = test->frames ? test->frames : 16384, .seed = lib_seed(1), .riscv_fault_ad = one->fault_ad});
+		.frames = test->frames ? test->frames : 16384, .seed = lib_seed(1), .fault_ad = one->fault_ad});
 	test->run(&env);
 	env_close(&env);
 }
@@ -245,7 +240,7 @@ int lib_main(const char *group, const struct lib_case *cases, unsigned count, in
 			bool fault_ad = f >= SIM_FORMATS;
 			char *name;
 
-			if ((fault_ad && (format < SIM_RISCV_SV39 || !cases[i].hard)) ||
+			if ((fault_ad && (!sim_format_faults_ad(format) || !cases[i].hard)) ||
 			    !chosen(sim_format_name(format), argc, argv))
 				continue;
 			name = calloc(1, 160);

@@ -52,7 +52,7 @@ struct lib_case {
 	void (*run)(struct env *env);
 	unsigned cpus;		// 0 stands for 2
 	uint64_t frames;	// 0 stands for 16384
-	unsigned hard;		// RISC-V only: also with page faults instead of hardware accessed and dirty bits
+	unsigned hard;		// also with page faults instead of hardware accessed and dirty bits, where there are both
 };
 
 // Runs each case for each format, with cmocka. The environment variable VMT_TEST_SEED replaces the seed; the formats
@@ -61,6 +61,7 @@ int lib_main(const char *group, const struct lib_case *cases, unsigned count, in
 
 // By themselves, for programs that make machines as they go.
 void env_open(struct env *env, enum sim_format format, unsigned cpus, uint64_t frames, uint64_t seed);
+void env_open_with(struct env *env, const struct sim_config *config);
 void env_close(struct env *env);
 struct vmt_space *env_new_space(struct env *env);
 uint64_t lib_seed(uint64_t usual);

@@ -41,6 +41,8 @@ static void write_in(struct env *env, struct vmt_space *space, uint64_t addr, ui
 
 static void permissions(struct env *env)
 {
+	// What lets a fetch through: any permission where the format has none for it, since then it is a read.
+	vmt_prot fetch = sim_format_has_exec(env->format) ? VMT_EXEC : VMT_RWX;
 	uint64_t value;
 
 	lib_map(env, BASE, 8 * PAGE, RW, 0);
@@ -55,10 +57,10 @@ static void permissions(struct env *env)
 			IS(sim_read(env->cpu, at, 8, &value), prot ? VMT_OK : VMT_ERR_ACCESS);
 			assert_true(!prot || value == i + 1);
 			IS(sim_write(env->cpu, at, 8, i + 1), prot & VMT_WRITE ? VMT_OK : VMT_ERR_ACCESS);
-			IS(sim_exec(env->cpu, at, 4), prot & VMT_EXEC ? VMT_OK : VMT_ERR_ACCESS);
+			IS(sim_exec(env->cpu, at, 4), prot & fetch ? VMT_OK : VMT_ERR_ACCESS);
 		}
 		lib_write(env, BASE, prot);
-		IS(sim_exec(env->cpu, BASE, 4), VMT_ERR_ACCESS);
+		IS(sim_exec(env->cpu, BASE, 4), RW & fetch ? VMT_OK : VMT_ERR_ACCESS);
 		assert_int_equal(lib_resident(env, env->space), 8);
 	}
 	IS(sim_read(env->cpu, BASE + 8 * PAGE, 8, &value), VMT_ERR_UNMAPPED);
@@ -386,6 +388,70 @@ static void accessed_and_dirty(struct env *env)
 	lib_expect_bare(env, env->space);
 }
 
+// ---- Spaces of other kinds ---------------------------------------------------------------------------------------
+
+static void supervisor(struct env *env)
+{
+	struct vmt_space_config config = {.start = SPACE_START, .end = env->end};
+	struct vmt_map_request request = {.addr = BASE, .length = MIB(2), .prot = RW, .flags = VMT_MAP_FIXED};
+	struct vmt_space *space;
+	uint64_t value = 5;
+
+	OK(env->ops->space_create(env->vmt, &config, &space));
+	OK(env->ops->map(space, &request, &request.addr));
+	sim_activate(env->cpu, space);
+	OK(env->ops->fault(space, BASE, VMT_WRITE, NULL));
+	OK(sim_try(env->cpu, BASE, VMT_WRITE, false, 8, &value));
+	IS(sim_try(env->cpu, BASE, VMT_READ, true, 8, &value),
+	   sim_format_has_user(env->format) ? VMT_ERR_NOT_PRESENT : VMT_OK);
+	sim_activate(env->cpu, env->space);
+	CHECK(env, space);
+	OK(env->ops->space_destroy(space));
+}
+
+#define FOREIGN (VMT_TABLE_SLOTS - 1)
+
+static void root_init(void *owner, void *root_table)
+{
+	uint64_t *root = root_table;
+
+	for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++)
+		assert_int_equal(root[i], 0);
+	root[FOREIGN] = *(uint64_t *)owner;
+}
+
+static uint64_t foreign(struct env *env, struct vmt_space *space)
+{
+	return ((uint64_t *)bytes_of(env, env->ops->space_root(space)))[FOREIGN];
+}
+
+// The embedder's half of the root table is the embedder's, whatever happens to the other.
+static void foreign_half(struct env *env)
+{
+	uint64_t owners[2] = {UINT64_C(0xfedcba9876543201), UINT64_C(0xfedcba9876543211)};
+	// The lower half, also where the format could map all.
+	uint64_t end = span(env->levels) / 2;
+	struct vmt_space_config config = {.start = SPACE_START, .end = end, .root_init = root_init, .owner = &owners[0]};
+	struct vmt_map_request request = {.addr = SPACE_START, .length = end - SPACE_START, .prot = RW,
+					  .flags = VMT_MAP_FIXED};
+	struct vmt_space *space, *child;
+
+	OK(env->ops->space_create(env->vmt, &config, &space));
+	OK(env->ops->map(space, &request, &request.addr));
+	OK(env->ops->fault(space, end - 1, VMT_WRITE, NULL));
+	OK(env->ops->space_fork(space, &owners[1], &child));
+	assert_int_equal(foreign(env, space), owners[0]);
+	assert_int_equal(foreign(env, child), owners[1]);
+	OK(env->ops->guard_install(space, SPACE_START, end - SPACE_START));
+	CHECK(env, space);
+	OK(env->ops->unmap(space, SPACE_START, end - SPACE_START));
+	CHECK(env, space);
+	CHECK(env, child);
+	assert_int_equal(foreign(env, space), owners[0]);
+	OK(env->ops->space_destroy(space));
+	OK(env->ops->space_destroy(child));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct lib_case cases[] = {
@@ -401,6 +467,8 @@ int main(int argc, char **argv)
 		{.name = "lazy free under pressure", .run = lazy_under_pressure},
 		{.name = "references", .run = references},
 		{.name = "pins", .run = pins, .hard = 1},
+		{.name = "supervisor space", .run = supervisor},
+		{.name = "the embedder's half", .run = foreign_half},
 		{.name = "accessed and dirty", .run = accessed_and_dirty, .hard = 1},
 	};
 

@@ -50,6 +50,7 @@ static struct model_cell *cell_at(struct model *model, unsigned space, unsigned 
 static void drop_page(struct model_cell *cell)
 {
 	cell->own = cell->lazy = false;
+	cell->pins = 0;
 	cell->value = 0;
 }
 
@@ -129,7 +130,7 @@ enum vmt_status model_lazy_free(struct model *model, unsigned space, unsigned fi
 	if (any_backed(model, space, first, end))
 		return VMT_ERR_ARGUMENT;
 	for (unsigned i = first; i < end; i++)
-		cell_at(model, space, i)->lazy |= cell_at(model, space, i)->own;
+		cell_at(model, space, i)->lazy |= cell_at(model, space, i)->own && !cell_at(model, space, i)->pins;
 	return all_mapped(model, space, first, end) ? VMT_OK : VMT_ERR_UNMAPPED;
 }
 
@@ -165,12 +166,8 @@ enum vmt_status model_access(struct model *model, unsigned space, unsigned at, v
 	return VMT_OK;
 }
 
-static uint64_t *object_word(struct model *model, unsigned space, unsigned at)
+static uint64_t *page_word(struct model_object *object, uint64_t index)
 {
-	struct model_cell *cell = cell_at(model, space, at);
-	struct model_object *object = &model->object[cell->object];
-	uint64_t index = (model->edge[at] - cell->base) / PAGE;
-
 	for (unsigned i = 0; i < object->count; i++)
 		if (object->page[i].index == index)
 			return &object->page[i].value;
@@ -179,6 +176,13 @@ static uint64_t *object_word(struct model *model, unsigned space, unsigned at)
 	object->page[object->count].index = index;
 	object->page[object->count].value = 0;
 	return &object->page[object->count++].value;
+}
+
+static uint64_t *object_word(struct model *model, unsigned space, unsigned at)
+{
+	struct model_cell *cell = cell_at(model, space, at);
+
+	return page_word(&model->object[cell->object], (model->edge[at] - cell->base) / PAGE);
 }
 
 enum vmt_status model_populate(struct model *model, unsigned space, unsigned first, unsigned end, unsigned *done)
@@ -225,6 +229,42 @@ bool model_read(struct model *model, unsigned space, unsigned at, uint64_t value
 	if (cell->own || cell->object < 0)
 		return value == cell->value;
 	return value == *object_word(model, space, at);
+}
+
+bool model_pin(struct model *model, unsigned space, unsigned at, unsigned n, uint64_t value)
+{
+	struct model_cell *cell = cell_at(model, space, at);
+
+	if (!model_read(model, space, at, value))
+		return false;
+	model->pin[n].object = cell->shared ? cell->object : -1;
+	model->pin[n].index = (model->edge[at] - cell->base) / PAGE;
+	if (cell->shared)
+		return true;
+	cell->own = true;
+	cell->lazy = false;
+	cell->value = value;
+	cell->pins |= 1u << n;
+	return true;
+}
+
+void model_device_write(struct model *model, unsigned n, uint64_t value)
+{
+	if (model->pin[n].object >= 0) {
+		*page_word(&model->object[model->pin[n].object], model->pin[n].index) = value;
+		return;
+	}
+	for (unsigned s = 0; s < MODEL_SPACES; s++)
+		for (unsigned i = 0; i < model->cells && model->space[s].alive; i++)
+			if (cell_at(model, s, i)->pins >> n & 1)
+				cell_at(model, s, i)->value = value;
+}
+
+void model_unpin(struct model *model, unsigned n)
+{
+	for (unsigned s = 0; s < MODEL_SPACES; s++)
+		for (unsigned i = 0; i < model->cells; i++)
+			cell_at(model, s, i)->pins &= ~(1u << n);
 }
 
 bool model_joins(const struct model_cell *a, const struct model_cell *b)
@@ -317,4 +357,6 @@ void model_fork(struct model *model, unsigned from, unsigned to)
 {
 	model->space[to] = model->space[from];
 	model->space[to].alive = true;
+	for (unsigned i = 0; i < model->cells; i++) // pinned pages stay with the parent
+		cell_at(model, to, i)->pins = 0;
 }

@@ -12,6 +12,7 @@
 #define MODEL_SPACES  4
 #define MODEL_OBJECTS 2	 // those that have names; shared anonymous memory makes more
 #define MODEL_ANON    512
+#define MODEL_PINS    4
 #define MODEL_PAGES   64 // of one object
 
 struct model_object {
@@ -29,6 +30,7 @@ struct model_cell {
 	bool guard;
 	bool own;		// a page of its own: `value` is its first word
 	bool lazy;		// it may be zero by now
+	unsigned pins;		// who pins the page: bit n for pin n
 	uint64_t value;
 };
 
@@ -41,6 +43,7 @@ struct model {
 	unsigned cells;
 	uint64_t edge[MODEL_CELLS + 1];
 	struct model_space space[MODEL_SPACES];
+	struct { int object; uint64_t index; } pin[MODEL_PINS]; // of a shared mapping: which page; else object is -1
 	unsigned objects;
 	struct model_object object[MODEL_OBJECTS + MODEL_ANON];
 };
@@ -72,6 +75,10 @@ enum vmt_status model_access(struct model *model, unsigned space, unsigned cell,
 void model_write(struct model *model, unsigned space, unsigned cell, uint64_t value);
 // Is this what a read may find? What it found is remembered.
 bool model_read(struct model *model, unsigned space, unsigned cell, uint64_t value);
+// The page is pinned for writing, and holds `value` now; false if it may not. A device writes through pin `n` then.
+bool model_pin(struct model *model, unsigned space, unsigned cell, unsigned n, uint64_t value);
+void model_device_write(struct model *model, unsigned n, uint64_t value);
+void model_unpin(struct model *model, unsigned n);
 void model_fork(struct model *model, unsigned from, unsigned to);
 
 // Are the two cells, neighbours, parts of one area?

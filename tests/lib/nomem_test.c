@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Memory runs out at every point in turn. For each operation, in each state: the first allocation fails, then the second
-// alone, and so on until the operation succeeds. Each time it says so, what had been there is as it was, nothing leaks,
-// and the operation works once there is memory again. Both kinds of failure are tried: one allocation, and all from
-// there on.
+// Memory runs out at every point in turn. For each operation, in each state: the first allocation fails, then the
+// second alone, and so on until the operation succeeds. Each time it says so, what had been there is as it was, nothing
+// leaks, and the operation works once there is memory again. Both kinds of failure are tried: one allocation, and all
+// from there on.
 #include "lib.h"
 
 #define RW   (VMT_READ | VMT_WRITE)
@@ -229,7 +229,11 @@ static enum vmt_status move_far(struct scene *s) { return move_to(s, BASE + 4 * 
 static enum vmt_status move_any(struct scene *s) { return move_to(s, BASE + 4 * PAGE, MIB(2), MIB(3), 1, 0); }
 static enum vmt_status move_grow(struct scene *s) { return move_to(s, GIB(8), GIB(40), GIB(40) + MIB(3), 0, 0); }
 static enum vmt_status move_file(struct scene *s) { return move_to(s, BASE + MIB(6), MIB(1), MIB(1), 3, FAR); }
-static enum vmt_status move_over(struct scene *s) { return move_to(s, BASE + MIB(4), MIB(1), MIB(1), 3, GIB(9) + PAGE); }
+
+static enum vmt_status move_over(struct scene *s)
+{
+	return move_to(s, BASE + MIB(4), MIB(1), MIB(1), 3, GIB(9) + PAGE);
+}
 
 static enum vmt_status move_shrink(struct scene *s)
 {
@@ -397,8 +401,8 @@ static void at_random(struct env *env)
 	}
 }
 
-// Moves fail in the middle: onto a range with more tables than one window has, and where the way back would need a table
-// that the way there did not make.
+// Moves fail in the middle: onto a range with more tables than one window has, and where the way back would need a
+// table that the way there did not make.
 static void moves_fail(struct env *env)
 {
 	for (unsigned how = 0; how < 2; how++) {

@@ -196,7 +196,7 @@ static void unmap_at_the_limit(struct env *env)
 
 		OK(env->ops->space_create(env->vmt, &config, &space));
 		status = env->ops->map(space, &request, &request.addr);
-		for (uint64_t at = GIB(2) + MIB(2); status == VMT_OK; at += MIB(2)) { // each takes one array, to the last
+		for (uint64_t at = GIB(2) + MIB(2); status == VMT_OK; at += MIB(2)) { // an array each, to the last
 			OK(env->ops->fault(space, at, VMT_WRITE, NULL));
 			status = env->ops->protect(space, at + PAGE, PAGE, VMT_READ);
 		}

@@ -1,110 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The page-table layer on its own (vmtree/tree.h), compiled once for each format. What it builds is read back by the
 // simulated machine's decoder, which shares nothing with the library, and compared with a flat model.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-#include <vmtree/port.h>
-#include <vmtree/tree.h>
-
-#include "decode.h"
-#include "sim.h"
-#include "sim_ops.h"
-
-#define PAGE	VMT_PAGE_SIZE
-#define MIB	(UINT64_C(1) << 20)
-#define GIB	(UINT64_C(1) << 30)
-#define RW	(VMT_READ | VMT_WRITE)
-#define DEVICE	(UINT64_C(1) << 38) // memory that is not RAM of the machine
-
-static struct sim_machine *machine;
-static struct vmt_tree *tree;
-
-static void open_tree(unsigned cpus)
-{
-	struct vmt_tree_config config = {
-		.start = 0, .end = UINT64_C(1) << 38, .owner = &machine, .cpus = cpus, .user = true,
-	};
-
-	machine = sim_machine_create(&(struct sim_config){
-		.ops = sim_ops(SIM_X86_64_4), .cpus = cpus, .frames = 8192, .seed = 1});
-	assert_int_equal(vmt_tree_create(sim_port(machine), &config, &tree), VMT_OK);
-}
-
-static void close_tree(void)
-{
-	assert_int_equal(vmt_tree_check(tree), 0);
-	vmt_tree_destroy(tree);
-	sim_grace_barrier(machine);
-	assert_int_equal(sim_leaks(machine), 0);
-	sim_machine_destroy(machine);
-}
-
-static enum vmt_status map(uint64_t addr, uint64_t length, uint64_t pa, vmt_prot prot, uint64_t leaf, uint64_t *done)
-{
-	struct vmt_tree_map request = {
-		.addr = addr, .length = length, .pa = pa, .prot = prot, .leaf_max = leaf,
-	};
-
-	return vmt_tree_map(tree, &request, done);
-}
-
-// What the hardware would find, by the independent decoder. False: nothing.
-static bool hardware(uint64_t addr, uint64_t *pa, uint64_t *size, unsigned *may)
-{
-	const struct sim_decoder *decoder = &TEST_DECODER;
-	uint64_t table = vmt_tree_root(tree);
-
-	*may = SIM_MAY_ALL;
-	for (unsigned level = decoder->levels - 1;; level--) {
-		uint64_t *entries = vmt_port_frame_ptr(sim_port(machine), table);
-		struct sim_entry entry;
-
-		decoder->decode(entries[addr >> sim_shift(level) & 511], level, &entry);
-		assert_int_not_equal(entry.kind, SIM_ENTRY_BROKEN);
-		if (entry.kind == SIM_ENTRY_ABSENT)
-			return false;
-		*may &= entry.may;
-		table = entry.pa;
-		if (entry.kind == SIM_ENTRY_LEAF) {
-			*size = UINT64_C(1) << sim_shift(level);
-			*pa = entry.pa + (addr & (*size - 1));
-			return true;
-		}
-	}
-}
-
-// The address maps to `pa` with a leaf of `size` bytes, to the hardware and to the library alike.
-static void expect(uint64_t addr, uint64_t pa, uint64_t size, bool write)
-{
-	struct vmt_translation translation;
-	uint64_t hard_pa, hard_size;
-	unsigned may;
-
-	assert_true(hardware(addr, &hard_pa, &hard_size, &may));
-	assert_int_equal(hard_pa, pa);
-	assert_int_equal(hard_size, size);
-	assert_int_equal(!!(may & SIM_MAY_WRITE), write);
-	assert_true(may & SIM_MAY_READ);
-	assert_int_equal(vmt_tree_translate(tree, addr, &translation), VMT_OK);
-	assert_int_equal(translation.pa, pa);
-	assert_int_equal(translation.size, size);
-	assert_int_equal(!!(translation.prot & VMT_WRITE), write);
-}
-
-static void expect_nothing(uint64_t addr)
-{
-	struct vmt_translation translation;
-	uint64_t pa, size;
-	unsigned may;
-
-	assert_false(hardware(addr, &pa, &size, &may));
-	assert_int_equal(vmt_tree_translate(tree, addr, &translation), VMT_ERR_NOT_PRESENT);
-}
+#include "tree_test.h"
 
 static void leaf_sizes(void **state)
 {
@@ -113,7 +10,7 @@ static void leaf_sizes(void **state)
 	(void)state;
 	open_tree(1);
 	// 4 KiB, 2 MiB, 1 GiB and down again, by alignment.
-	assert_int_equal(map(GIB - 2 * MIB - PAGE, 2 * GIB, DEVICE + GIB - 2 * MIB - PAGE, RW, 0, &done), VMT_OK);
+	assert_int_equal(tree_map(GIB - 2 * MIB - PAGE, 2 * GIB, DEVICE + GIB - 2 * MIB - PAGE, RW, 0, &done), VMT_OK);
 	assert_int_equal(done, 2 * GIB);
 	expect(GIB - 2 * MIB - PAGE, DEVICE + GIB - 2 * MIB - PAGE, PAGE, true);
 	expect(GIB - 2 * MIB + 5 * PAGE, DEVICE + GIB - 2 * MIB + 5 * PAGE, 2 * MIB, true);
@@ -123,11 +20,11 @@ static void leaf_sizes(void **state)
 	expect_nothing(GIB - 2 * MIB - 2 * PAGE);
 	expect_nothing(3 * GIB - 2 * MIB - PAGE);
 	// Told not to use large ones, or unable to.
-	assert_int_equal(map(8 * GIB, 4 * MIB, DEVICE, VMT_READ, PAGE, NULL), VMT_OK);
+	assert_int_equal(tree_map(8 * GIB, 4 * MIB, DEVICE, VMT_READ, PAGE, NULL), VMT_OK);
 	expect(8 * GIB, DEVICE, PAGE, false);
-	assert_int_equal(map(9 * GIB, 4 * MIB, DEVICE + PAGE, RW, 0, NULL), VMT_OK);
+	assert_int_equal(tree_map(9 * GIB, 4 * MIB, DEVICE + PAGE, RW, 0, NULL), VMT_OK);
 	expect(9 * GIB + MIB, DEVICE + PAGE + MIB, PAGE, true);
-	assert_int_equal(map(16 * GIB, GIB, DEVICE + GIB, RW, 2 * MIB, NULL), VMT_OK);
+	assert_int_equal(tree_map(16 * GIB, GIB, DEVICE + GIB, RW, 2 * MIB, NULL), VMT_OK);
 	expect(16 * GIB + 3, DEVICE + GIB + 3, 2 * MIB, true);
 	close_tree();
 }
@@ -139,7 +36,7 @@ static void cutting(void **state)
 	(void)state;
 	open_tree(1);
 	tables = vmt_tree_tables(tree);
-	assert_int_equal(map(GIB, GIB, DEVICE + GIB, RW, 0, NULL), VMT_OK);
+	assert_int_equal(tree_map(GIB, GIB, DEVICE + GIB, RW, 0, NULL), VMT_OK);
 	// One page out of a GiB: 511 leaves of 2 MiB and 511 of 4 KiB are left.
 	assert_int_equal(vmt_tree_unmap(tree, GIB + 6 * MIB + 3 * PAGE, PAGE, &done), VMT_OK);
 	assert_int_equal(done, PAGE);
@@ -165,30 +62,30 @@ static void refusals(void **state)
 
 	(void)state;
 	open_tree(1);
-	assert_int_equal(map(1, PAGE, 0, RW, 0, &done), VMT_ERR_UNALIGNED);
+	assert_int_equal(tree_map(1, PAGE, 0, RW, 0, &done), VMT_ERR_UNALIGNED);
 	assert_int_equal(done, 0);
-	assert_int_equal(map(PAGE, PAGE, 5, RW, 0, NULL), VMT_ERR_UNALIGNED);
-	assert_int_equal(map(PAGE, 0, 0, RW, 0, NULL), VMT_ERR_EMPTY);
-	assert_int_equal(map(UINT64_MAX - PAGE + 1, 2 * PAGE, 0, RW, 0, NULL), VMT_ERR_WRAPPED);
-	assert_int_equal(map(PAGE, PAGE * 2, UINT64_MAX - PAGE + 1, RW, 0, NULL), VMT_ERR_WRAPPED);
-	assert_int_equal(map(UINT64_C(1) << 38, PAGE, 0, RW, 0, NULL), VMT_ERR_OUTSIDE);
-	assert_int_equal(map(PAGE, PAGE, 0, 0, 0, NULL), VMT_ERR_ARGUMENT);
-	assert_int_equal(map(PAGE, PAGE, 0, 8, 0, NULL), VMT_ERR_ARGUMENT);
-	assert_int_equal(map(PAGE, PAGE, 0, RW, 7, NULL), VMT_ERR_ARGUMENT);
+	assert_int_equal(tree_map(PAGE, PAGE, 5, RW, 0, NULL), VMT_ERR_UNALIGNED);
+	assert_int_equal(tree_map(PAGE, 0, 0, RW, 0, NULL), VMT_ERR_EMPTY);
+	assert_int_equal(tree_map(UINT64_MAX - PAGE + 1, 2 * PAGE, 0, RW, 0, NULL), VMT_ERR_WRAPPED);
+	assert_int_equal(tree_map(PAGE, PAGE * 2, UINT64_MAX - PAGE + 1, RW, 0, NULL), VMT_ERR_WRAPPED);
+	assert_int_equal(tree_map(UINT64_C(1) << 38, PAGE, 0, RW, 0, NULL), VMT_ERR_OUTSIDE);
+	assert_int_equal(tree_map(PAGE, PAGE, 0, 0, 0, NULL), VMT_ERR_ARGUMENT);
+	assert_int_equal(tree_map(PAGE, PAGE, 0, 8, 0, NULL), VMT_ERR_ARGUMENT);
+	assert_int_equal(tree_map(PAGE, PAGE, 0, RW, 7, NULL), VMT_ERR_ARGUMENT);
 	assert_int_equal(vmt_tree_unmap(tree, PAGE, 0, NULL), VMT_ERR_EMPTY);
 	assert_int_equal(vmt_tree_protect(tree, PAGE, PAGE, 0, NULL), VMT_ERR_ARGUMENT);
 	assert_int_equal(vmt_tree_tables(tree), 1);
 	// What is there is never overwritten, and the report is exact.
-	assert_int_equal(map(2 * MIB + 5 * PAGE, PAGE, DEVICE, RW, 0, NULL), VMT_OK);
+	assert_int_equal(tree_map(2 * MIB + 5 * PAGE, PAGE, DEVICE, RW, 0, NULL), VMT_OK);
 	tables = vmt_tree_tables(tree);
-	assert_int_equal(map(2 * MIB, 4 * MIB, 2 * DEVICE, RW, 0, &done), VMT_ERR_EXISTS);
+	assert_int_equal(tree_map(2 * MIB, 4 * MIB, 2 * DEVICE, RW, 0, &done), VMT_ERR_EXISTS);
 	assert_int_equal(done, 5 * PAGE);
 	expect(2 * MIB + 4 * PAGE, 2 * DEVICE + 4 * PAGE, PAGE, true);
 	expect(2 * MIB + 5 * PAGE, DEVICE, PAGE, true);
 	expect_nothing(2 * MIB + 6 * PAGE);
 	assert_int_equal(vmt_tree_tables(tree), tables);
-	assert_int_equal(map(4 * MIB, 2 * MIB, DEVICE, RW, 0, NULL), VMT_OK);
-	assert_int_equal(map(5 * MIB, PAGE, DEVICE, RW, 0, &done), VMT_ERR_EXISTS);
+	assert_int_equal(tree_map(4 * MIB, 2 * MIB, DEVICE, RW, 0, NULL), VMT_OK);
+	assert_int_equal(tree_map(5 * MIB, PAGE, DEVICE, RW, 0, &done), VMT_ERR_EXISTS);
 	assert_int_equal(done, 0);
 	close_tree();
 }
@@ -199,13 +96,13 @@ static void memory_runs_out(void **state)
 
 	(void)state;
 	open_tree(1);
-	assert_int_equal(map(GIB, GIB, DEVICE, RW, 0, NULL), VMT_OK);
+	assert_int_equal(tree_map(GIB, GIB, DEVICE, RW, 0, NULL), VMT_OK);
 	tables = vmt_tree_tables(tree);
 	for (uint64_t n = 1;; n++) {
 		enum vmt_status status;
 
 		sim_fail_nth(machine, SIM_FAIL_FRAME | SIM_FAIL_MEM, n, UINT64_MAX - n);
-		status = map(4 * GIB - 4 * MIB, 8 * MIB, 2 * DEVICE, RW, PAGE, &done);
+		status = tree_map(4 * GIB - 4 * MIB, 8 * MIB, 2 * DEVICE, RW, PAGE, &done);
 		sim_fail_nth(machine, 0, 0, 0);
 		assert_int_equal(vmt_tree_check(tree), 0);
 		for (uint64_t at = 0; at < 8 * MIB; at += 64 * PAGE)
@@ -266,7 +163,7 @@ static void random_step(struct sim_cpu *cpu)
 		count = pages - first;
 	switch (sim_random(cpu) % 3) {
 	case 0:
-		if (map(BASE + first * PAGE, count * PAGE, pa, prot, 0, &done) != VMT_OK)
+		if (tree_map(BASE + first * PAGE, count * PAGE, pa, prot, 0, &done) != VMT_OK)
 			assert_true(model[first + done / PAGE].prot != 0);
 		for (uint64_t i = 0; i < done / PAGE; i++) {
 			assert_int_equal(model[first + i].prot, 0);
@@ -317,14 +214,14 @@ static void neighbours(struct sim_cpu *cpu, void *arg)
 		uint64_t addr = 2 * GIB + (sim_random(cpu) % 1024 / 4 * 4 + me) * PAGE, done;
 		struct vmt_translation translation;
 
-		assert_int_equal(map(addr, PAGE, DEVICE + addr, RW, 0, &done), VMT_OK);
+		assert_int_equal(tree_map(addr, PAGE, DEVICE + addr, RW, 0, &done), VMT_OK);
 		assert_int_equal(vmt_tree_translate(tree, addr, &translation), VMT_OK);
 		assert_int_equal(translation.pa, DEVICE + addr);
 		assert_int_equal(vmt_tree_protect(tree, addr, PAGE, VMT_READ, NULL), VMT_OK);
 		assert_int_equal(vmt_tree_unmap(tree, addr, PAGE, NULL), VMT_OK);
 		assert_int_equal(vmt_tree_translate(tree, addr, &translation), VMT_ERR_NOT_PRESENT);
 		if (i % 16 == 0) {
-			assert_int_equal(map(big, 4 * MIB, DEVICE, RW, 0, NULL), VMT_OK);
+			assert_int_equal(tree_map(big, 4 * MIB, DEVICE, RW, 0, NULL), VMT_OK);
 			assert_int_equal(vmt_tree_unmap(tree, big + PAGE, 2 * PAGE, NULL), VMT_OK);
 			assert_int_equal(vmt_tree_unmap(tree, big, 4 * MIB, NULL), VMT_OK);
 		}
@@ -338,7 +235,7 @@ static void rivals(struct sim_cpu *cpu, void *arg)
 	(void)arg;
 	for (unsigned i = 0; i < 400; i++) {
 		uint64_t addr = 4 * GIB - 2 * PAGE + sim_random(cpu) % 4 * PAGE, done;
-		enum vmt_status status = map(addr, 2 * PAGE, 2 * DEVICE + addr, RW, 0, &done);
+		enum vmt_status status = tree_map(addr, 2 * PAGE, 2 * DEVICE + addr, RW, 0, &done);
 		struct vmt_translation translation;
 
 		if (status != VMT_OK)

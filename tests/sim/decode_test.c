@@ -2,7 +2,6 @@
 // Fixed vectors for the decoders: entries written out by hand from the manuals' tables, and what they mean.
 #include "fake.h"
 
-
 #include "decode.h"
 
 #define R SIM_MAY_READ
@@ -108,6 +107,215 @@ static const struct vector riscv[] = {
 	{ 0x0000400000000413, 4, B, 0, 0, false, false },
 };
 
+// Intel SDM vol. 3C, tables 29-1 to 29-7; 29.3.3.1.
+static const struct vector ept[] = {
+	// Not present: none of R, W, X.
+	{ 0x0000000000000000, 0, N, 0, 0, false, false },
+	{ 0xfffffffffffffff8, 0, N, 0, 0, false, false },
+	{ 0xfffffffffffffff8, 3, N, 0, 0, false, false },
+	// 4 KiB pages, write-back.
+	{ 0x0000000012345031, 0, L, 0x12345000, R | U, false, false },
+	{ 0x0000000012345033, 0, L, 0x12345000, R | W | U, false, false },
+	{ 0x0000000012345035, 0, L, 0x12345000, R | X | U, false, false },
+	{ 0x0000000012345337, 0, L, 0x12345000, R | W | X | U, true, true },
+	{ 0x0000000012345131, 0, L, 0x12345000, R | U, true, false },
+	{ 0x0000000012345231, 0, L, 0x12345000, R | U, false, true },
+	// W or X without R.
+	{ 0x0000000012345032, 0, B, 0, 0, false, false },
+	{ 0x0000000012345036, 0, B, 0, 0, false, false },
+	{ 0x0000000012345034, 0, B, 0, 0, false, false },
+	{ 0x0000000200001002, 3, B, 0, 0, false, false },
+	// Memory types: UC, and the reserved 2, 3, 7.
+	{ 0x0000000012345001, 0, L, 0x12345000, R | U, false, false },
+	{ 0x0000000012345011, 0, B, 0, 0, false, false },
+	{ 0x0000000012345019, 0, B, 0, 0, false, false },
+	{ 0x0000000012345039, 0, B, 0, 0, false, false },
+	// Ignored: IPAT, bit 7 of a PTE, bits 11:10, 63:52.
+	{ 0xfff0000012345cf1, 0, L, 0x12345000, R | U, false, false },
+	// MAXPHYADDR 46.
+	{ 0x00003ffffffff031, 0, L, 0x3ffffffff000, R | U, false, false },
+	{ 0x0000400000000031, 0, B, 0, 0, false, false },
+	{ 0x0008000000000007, 3, B, 0, 0, false, false },
+	// Tables: bits 11:9 are ignored, 7:3 reserved.
+	{ 0x0000000200001007, 1, T, 0x200001000, R | W | X | U, false, false },
+	{ 0x0000000200001107, 2, T, 0x200001000, R | W | X | U, true, false },
+	{ 0x0000000200001e05, 3, T, 0x200001000, R | X | U, false, false },
+	{ 0x000000020000100f, 1, B, 0, 0, false, false },
+	{ 0x0000000200001047, 3, B, 0, 0, false, false },
+	{ 0x0000008000000087, 3, B, 0, 0, false, false },
+	// 2 MiB and 1 GiB.
+	{ 0x00000000402003b7, 1, L, 0x40200000, R | W | X | U, true, true },
+	{ 0x00000000402013b7, 1, B, 0, 0, false, false },
+	{ 0x00000000400000b1, 2, L, 0x40000000, R | U, false, false },
+	{ 0x00000000600000b1, 2, B, 0, 0, false, false },
+};
+
+// VT-d rev. 5.10, tables 42 to 47; 3.7.
+static const struct vector vtd[] = {
+	{ 0x0000000000000000, 0, N, 0, 0, false, false },
+	{ 0xfffffffffffffffc, 0, N, 0, 0, false, false },
+	{ 0xfffffffffffffffc, 3, N, 0, 0, false, false },
+	{ 0x0000000012345001, 0, L, 0x12345000, R | U, false, false },
+	{ 0x0000000012345002, 0, L, 0x12345000, W | U, false, false },
+	{ 0x0000000012345303, 0, L, 0x12345000, R | W | U, true, true },
+	{ 0x0000000012345101, 0, L, 0x12345000, R | U, true, false },
+	// Bit 2 is ignored: nothing is said of execution.
+	{ 0x0000000012345005, 0, L, 0x12345000, R | U, false, false },
+	// Write-back, a reserved type; ignored: IPAT, bits 7, 10, 61:52, 63.
+	{ 0x0000000012345033, 0, L, 0x12345000, R | W | U, false, false },
+	{ 0x0000000012345013, 0, B, 0, 0, false, false },
+	{ 0xbff00000123454c1, 0, L, 0x12345000, R | U, false, false },
+	// Reserved: bit 62, SNP without snoop control, addresses from 46 bits up.
+	{ 0x4000000012345001, 0, B, 0, 0, false, false },
+	{ 0x0000000012345801, 0, B, 0, 0, false, false },
+	{ 0x00003ffffffff001, 0, L, 0x3ffffffff000, R | U, false, false },
+	{ 0x0000400000000001, 0, B, 0, 0, false, false },
+	{ 0x0008000000000002, 2, B, 0, 0, false, false },
+	// Tables: bits 6:2 and 10:9 are ignored.
+	{ 0x0000000200001003, 1, T, 0x200001000, R | W | U, false, false },
+	{ 0x0000000200001101, 2, T, 0x200001000, R | U, true, false },
+	{ 0x000000020000167f, 3, T, 0x200001000, R | W | U, false, false },
+	{ 0x0000000200001803, 1, B, 0, 0, false, false },
+	{ 0x0000008000000083, 3, B, 0, 0, false, false },
+	{ 0x0000000040200383, 1, L, 0x40200000, R | W | U, true, true },
+	{ 0x0000000040201383, 1, B, 0, 0, false, false },
+	{ 0x0000000040000081, 2, L, 0x40000000, R | U, false, false },
+	{ 0x0000000060000081, 2, B, 0, 0, false, false },
+};
+
+// AMD IOMMU specification, 2.2.3.
+static const struct vector amd_v1[] = {
+	{ 0x0000000000000000, 0, N, 0, 0, false, false },
+	{ 0xfffffffffffffffe, 0, N, 0, 0, false, false },
+	{ 0xfffffffffffffffe, 3, N, 0, 0, false, false },
+	{ 0x2000000012345001, 0, L, 0x12345000, R | U, false, false },
+	{ 0x4000000012345001, 0, L, 0x12345000, W | U, false, false },
+	{ 0x6000000012345061, 0, L, 0x12345000, R | W | U, true, true },
+	{ 0x2000000012345021, 0, L, 0x12345000, R | U, true, false },
+	{ 0x0000000012345001, 0, L, 0x12345000, U, false, false },
+	// U and FC; ignored bits 4:1, 8:7, 63.
+	{ 0x7800000012345001, 0, L, 0x12345000, R | W | U, false, false },
+	{ 0xa00000001234519f, 0, L, 0x12345000, R | U, false, false },
+	// 58:52 are reserved in a PTE, 60:52 in a PDE.
+	{ 0x2010000012345001, 0, B, 0, 0, false, false },
+	{ 0x2400000012345001, 0, B, 0, 0, false, false },
+	{ 0x6800000200001201, 1, B, 0, 0, false, false },
+	{ 0x7000000200001201, 1, B, 0, 0, false, false },
+	{ 0x200ffffffffff001, 0, L, 0xffffffffff000, R | U, false, false },
+	// The next level is the level of the table: AMD's levels begin with 1.
+	{ 0x6000000200001201, 1, T, 0x200001000, R | W | U, false, false },
+	{ 0x6000000200001421, 2, T, 0x200001000, R | W | U, true, false },
+	{ 0x2000000200001601, 3, T, 0x200001000, R | U, false, false },
+	{ 0x6000000200001401, 1, B, 0, 0, false, false },
+	{ 0x6000000200001201, 3, B, 0, 0, false, false },
+	{ 0x6000000200001201, 0, B, 0, 0, false, false },
+	{ 0x6000000012345e01, 0, B, 0, 0, false, false },
+	// A next level of 0 above: 2 MiB, 1 GiB, 512 GiB.
+	{ 0x6000000040200061, 1, L, 0x40200000, R | W | U, true, true },
+	{ 0x6000000040201061, 1, B, 0, 0, false, false },
+	{ 0x2000000040000001, 2, L, 0x40000000, R | U, false, false },
+	{ 0x2000000060000001, 2, B, 0, 0, false, false },
+	{ 0x2000008000000001, 3, L, 0x8000000000, R | U, false, false },
+};
+
+// AMD64 APM vol. 2, 5.3.3 to 5.3.5, 15.25.5.
+static const struct vector amd_npt[] = {
+	{ 0x0000000000000000, 0, N, 0, 0, false, false },
+	{ 0xfffffffffffffffe, 0, N, 0, 0, false, false },
+	{ 0xfffffffffffffffe, 3, N, 0, 0, false, false },
+	{ 0x0000000012345007, 0, L, 0x12345000, R | W | X | U, false, false },
+	{ 0x8000000012345065, 0, L, 0x12345000, R | U, true, true },
+	{ 0x0000000012345025, 0, L, 0x12345000, R | X | U, true, false },
+	// PWT, PCD, PAT, what is available, G.
+	{ 0x7ff0000012345f9d, 0, L, 0x12345000, R | X | U, false, false },
+	// Not a user's.
+	{ 0x0000000012345003, 0, B, 0, 0, false, false },
+	{ 0x0000000200001003, 2, B, 0, 0, false, false },
+	{ 0x0000fffffffff005, 0, L, 0xfffffffff000, R | X | U, false, false },
+	{ 0x0001000000000005, 0, B, 0, 0, false, false },
+	{ 0x0000000200001027, 1, T, 0x200001000, R | W | X | U, true, false },
+	{ 0x8000000200001005, 2, T, 0x200001000, R | U, false, false },
+	{ 0x0000000200001e47, 3, T, 0x200001000, R | W | X | U, false, false },
+	{ 0x0000008000000087, 3, B, 0, 0, false, false },
+	{ 0x0000000200001107, 3, B, 0, 0, false, false },
+	{ 0x00000000402000e7, 1, L, 0x40200000, R | W | X | U, true, true },
+	{ 0x00000000402010e7, 1, L, 0x40200000, R | W | X | U, true, true },
+	{ 0x00000000402020e7, 1, B, 0, 0, false, false },
+	{ 0x80000000400000a5, 2, L, 0x40000000, R | U, true, false },
+	{ 0x80000000600000a5, 2, B, 0, 0, false, false },
+};
+
+// Arm ARM D8.3 to D8.6, stage 1. Common to the leaves: nG (0x800), AF (0x400), inner shareable (0x300).
+static const struct vector aarch64_s1[] = {
+	{ 0x0000000000000000, 0, N, 0, 0, false, false },
+	{ 0xfffffffffffffffe, 0, N, 0, 0, false, false },
+	{ 0xfffffffffffffffe, 3, N, 0, 0, false, false },
+	// AP[2:1] and DBM: 01 is writable and written, 11 with DBM writable and not written, 11 without read-only.
+	{ 0x0068000012345f43, 0, L, 0x12345000, R | W | U, true, true },
+	{ 0x0060000012345f43, 0, L, 0x12345000, R | W | U, true, true },
+	{ 0x0068000012345fc3, 0, L, 0x12345000, R | W | U, true, false },
+	{ 0x0060000012345fc3, 0, L, 0x12345000, R | U, true, false },
+	{ 0x0068000012345bc3, 0, L, 0x12345000, R | W | U, false, false },
+	// Software's bits say nothing.
+	{ 0x07e0000012345fc3, 0, L, 0x12345000, R | U, true, false },
+	// UXN for the user, PXN for the supervisor (AP[1] clear).
+	{ 0x0020000012345fc3, 0, L, 0x12345000, R | X | U, true, false },
+	{ 0x0040000012345fc3, 0, L, 0x12345000, R | U, true, false },
+	{ 0x0060000012345f83, 0, L, 0x12345000, R, true, false },
+	{ 0x0040000012345f83, 0, L, 0x12345000, R | X, true, false },
+	{ 0x0020000012345f03, 0, L, 0x12345000, R | W, true, true },
+	// Ignored: 63:59, AttrIndx, NS.
+	{ 0xf860000012345fff, 0, L, 0x12345000, R | U, true, false },
+	// Global; the reserved type of the last level; reserved 50:48; contiguous.
+	{ 0x0060000012345743, 0, B, 0, 0, false, false },
+	{ 0x0060000012345f41, 0, B, 0, 0, false, false },
+	{ 0x0061000012345fc3, 0, B, 0, 0, false, false },
+	{ 0x0064000012345fc3, 0, B, 0, 0, false, false },
+	{ 0x0070000012345fc3, 0, B, 0, 0, false, false },
+	{ 0x0060ffffffffffc3, 0, L, 0xfffffffff000, R | U, true, false },
+	// Tables: 63:51 and 11:2 are ignored here.
+	{ 0x0000000200001003, 1, T, 0x200001000, SIM_MAY_ALL, false, false },
+	{ 0x07f8000200001003, 2, T, 0x200001000, SIM_MAY_ALL, false, false },
+	{ 0xf800000200001fff, 3, T, 0x200001000, SIM_MAY_ALL, false, false },
+	{ 0x0004000200001003, 1, B, 0, 0, false, false },
+	// Blocks of 2 MiB and 1 GiB, and none of 512 GiB.
+	{ 0x0068000040200f41, 1, L, 0x40200000, R | W | U, true, true },
+	{ 0x0068000040201f41, 1, B, 0, 0, false, false },
+	{ 0x0068000040210f41, 1, B, 0, 0, false, false },
+	{ 0x0060000040000fc1, 2, L, 0x40000000, R | U, true, false },
+	{ 0x0060000060000fc1, 2, B, 0, 0, false, false },
+	{ 0x0060008000000fc1, 3, B, 0, 0, false, false },
+};
+
+// Stage 2. Common to the leaves: AF, inner shareable, MemAttr 1111 (0x3c).
+static const struct vector aarch64_s2[] = {
+	{ 0x0000000000000000, 0, N, 0, 0, false, false },
+	{ 0xfffffffffffffffe, 0, N, 0, 0, false, false },
+	{ 0xfffffffffffffffe, 3, N, 0, 0, false, false },
+	// S2AP: bit 6 reads, bit 7 writes, or will once DBM has let it be set.
+	{ 0x00480000123457ff, 0, L, 0x12345000, R | W | U, true, true },
+	{ 0x004800001234577f, 0, L, 0x12345000, R | W | U, true, false },
+	{ 0x000000001234577f, 0, L, 0x12345000, R | X | U, true, false },
+	{ 0x00000000123457ff, 0, L, 0x12345000, R | W | X | U, true, true },
+	{ 0x000000001234573f, 0, L, 0x12345000, X | U, true, false },
+	{ 0x004000001234537f, 0, L, 0x12345000, R | U, false, false },
+	{ 0x07c000001234577f, 0, L, 0x12345000, R | U, true, false },
+	// XN that is not the same for both privileges; device memory, reserved and non-cacheable; bit 11.
+	{ 0x002000001234577f, 0, B, 0, 0, false, false },
+	{ 0x006000001234577f, 0, B, 0, 0, false, false },
+	{ 0x0000000012345747, 0, B, 0, 0, false, false },
+	{ 0x0000000012345753, 0, B, 0, 0, false, false },
+	{ 0x0000000012345757, 0, L, 0x12345000, R | X | U, true, false },
+	{ 0x0000000012345f7f, 0, B, 0, 0, false, false },
+	{ 0x000000001234577d, 0, B, 0, 0, false, false },
+	{ 0x0000000200001003, 3, T, 0x200001000, SIM_MAY_ALL, false, false },
+	{ 0x0800000200001003, 2, B, 0, 0, false, false },
+	{ 0x004800004020077d, 1, L, 0x40200000, R | W | U, true, false },
+	{ 0x004800004021077d, 1, B, 0, 0, false, false },
+	{ 0x004000004000077d, 2, L, 0x40000000, R | U, true, false },
+	{ 0x004000800000077d, 3, B, 0, 0, false, false },
+};
+
 static void check(const struct sim_decoder *decoder, const struct vector *vector)
 {
 	struct sim_entry entry;
@@ -145,9 +353,37 @@ static void riscv_vectors(void **state)
 	assert_int_equal(sim_decode_sv57.levels, 5);
 }
 
+#define CHECK_ALL(vectors, decoder)                                                                                    \
+	for (size_t i = 0; i < sizeof(vectors) / sizeof(*(vectors)); i++)                                              \
+		check(decoder, &(vectors)[i])
+
+static void guest_vectors(void **state)
+{
+	(void)state;
+	CHECK_ALL(ept, &sim_decode_ept);
+	CHECK_ALL(amd_npt, &sim_decode_amd_npt);
+	CHECK_ALL(aarch64_s2, &sim_decode_aarch64_s2);
+}
+
+static void aarch64_vectors(void **state)
+{
+	(void)state;
+	CHECK_ALL(aarch64_s1, &sim_decode_aarch64_s1);
+}
+
+static void device_vectors(void **state)
+{
+	(void)state;
+	CHECK_ALL(vtd, &sim_decode_vtd_ss);
+	CHECK_ALL(amd_v1, &sim_decode_amd_v1);
+}
+
 static void canonical(void **state)
 {
 	(void)state;
+	assert_true(sim_canonical(&sim_decode_ept, 0x0000ffffffffffff));
+	assert_false(sim_canonical(&sim_decode_ept, 0x0001000000000000));
+	assert_false(sim_canonical(&sim_decode_aarch64_s1, 0xffff800000000000));
 	assert_true(sim_canonical(&sim_decode_x86_4, 0x00007fffffffffff));
 	assert_false(sim_canonical(&sim_decode_x86_4, 0x0000800000000000));
 	assert_true(sim_canonical(&sim_decode_x86_4, 0xffff800000000000));
@@ -164,6 +400,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(x86_vectors),
 		cmocka_unit_test(riscv_vectors),
+		cmocka_unit_test(guest_vectors),
+		cmocka_unit_test(aarch64_vectors),
+		cmocka_unit_test(device_vectors),
 		cmocka_unit_test(canonical),
 	};
 

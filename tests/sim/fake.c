@@ -41,6 +41,10 @@ const struct sim_ops fake_x86_4 = FAKE(SIM_X86_64_4, "x86_64_4");
 const struct sim_ops fake_x86_5 = FAKE(SIM_X86_64_5, "x86_64_5");
 const struct sim_ops fake_sv39 = FAKE(SIM_RISCV_SV39, "riscv_sv39");
 const struct sim_ops fake_sv48 = FAKE(SIM_RISCV_SV48, "riscv_sv48");
+const struct sim_ops fake_ept = FAKE(SIM_EPT, "ept");
+const struct sim_ops fake_aarch64_s1 = FAKE(SIM_AARCH64_S1, "aarch64_s1");
+const struct sim_ops fake_aarch64_s2 = FAKE(SIM_AARCH64_S2, "aarch64_s2");
+const struct sim_ops fake_vtd_ss = FAKE(SIM_VTD_SS, "vtd_ss");
 
 struct sim_machine *fake_machine(const struct sim_ops *ops, unsigned cpus, const struct sim_hostility *hostility)
 {
@@ -107,6 +111,21 @@ uint64_t fake_map_sv39(struct vmt_space *space, uint64_t va, uint64_t pa, uint64
 		table = fake_get(space->machine, table, index) >> 10 << 12;
 	}
 	fake_set(space->machine, table, va >> 12 & 511, pa >> 2 | bits);
+	return table;
+}
+
+uint64_t fake_map_4(struct vmt_space *space, uint64_t va, uint64_t leaf, uint64_t bits)
+{
+	uint64_t table = space->root;
+
+	for (unsigned level = 3; level > 0; level--) {
+		unsigned index = va >> (12 + 9 * level) & 511;
+
+		if (!fake_get(space->machine, table, index))
+			fake_set(space->machine, table, index, fake_frame(space->machine) | bits);
+		table = fake_get(space->machine, table, index) & UINT64_C(0xfffffffff000);
+	}
+	fake_set(space->machine, table, va >> 12 & 511, leaf);
 	return table;
 }
 

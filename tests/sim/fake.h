@@ -27,6 +27,7 @@ struct vmt_space {
 };
 
 extern const struct sim_ops fake_x86_4, fake_x86_5, fake_sv39, fake_sv48;
+extern const struct sim_ops fake_ept, fake_aarch64_s1, fake_aarch64_s2, fake_vtd_ss;
 
 // Chooses for sim_hostility: always the cached translation and entry; always a new walk.
 extern const struct sim_hostility fake_always_cached, fake_always_walk;
@@ -44,6 +45,9 @@ uint64_t fake_get(struct sim_machine *machine, uint64_t table, unsigned index);
 uint64_t fake_map_x86(struct vmt_space *space, uint64_t va, uint64_t pa, uint64_t bits);
 // The same for Sv39.
 uint64_t fake_map_sv39(struct vmt_space *space, uint64_t va, uint64_t pa, uint64_t bits);
+// The same for a format with four levels and the address in bits 47:12, whose entries are given: `leaf`, and `bits` for
+// tables.
+uint64_t fake_map_4(struct vmt_space *space, uint64_t va, uint64_t leaf, uint64_t bits);
 
 // Flushes [start, end) of the space on all CPUs where it is active, and moves its generation on.
 void fake_flush(struct vmt_space *space, uint64_t start, uint64_t end, bool tables);
@@ -60,6 +64,12 @@ uint64_t fake_read(struct sim_cpu *cpu, uint64_t va);
 #define X86_PS UINT64_C(0x80)
 #define X86_G  UINT64_C(0x100)
 #define X86_XD (UINT64_C(1) << 63)
+
+#define A64_RO	UINT64_C(0x80)
+#define A64_AF	UINT64_C(0x400)
+#define A64_DBM (UINT64_C(1) << 51)
+// A user's page that is read-only and was accessed.
+#define A64_PAGE UINT64_C(0x0060000000000fc3)
 
 #define RV_V UINT64_C(1)
 #define RV_R UINT64_C(2)

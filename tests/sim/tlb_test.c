@@ -1,49 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the MMU keeps, until when, and how it uses it: stale translations and intermediate entries, accessed and dirty
 // bits, faults, address-space identifiers.
-#include "fake.h"
-
-#define VA  UINT64_C(0x7f1234567000)
-#define RVA UINT64_C(0x1234567000)
-
-#define LEAF_RO (X86_P | X86_U | X86_A)
-#define LEAF_RW (X86_P | X86_U | X86_A | X86_W)
-
-struct fixture {
-	struct sim_machine *machine;
-	struct sim_cpu *cpu;
-	struct vmt_space space;
-	uint64_t one, two;	// frames whose first words are 1 and 2
-	uint64_t table;		// the lowest table
-};
-
-static void set_word(struct sim_machine *machine, uint64_t frame, uint64_t word)
-{
-	*(uint64_t *)vmt_port_frame_ptr(machine, frame) = word;
-}
-
-static void begin(struct fixture *f, const struct sim_ops *ops, const struct sim_hostility *hostility)
-{
-	f->machine = fake_machine(ops, 1, hostility);
-	f->cpu = sim_self();
-	fake_space(f->machine, &f->space);
-	f->one = fake_frame(f->machine);
-	f->two = fake_frame(f->machine);
-	set_word(f->machine, f->one, 1);
-	set_word(f->machine, f->two, 2);
-	sim_activate(f->cpu, &f->space);
-}
-
-static void end(struct fixture *f)
-{
-	sim_deactivate(f->cpu);
-	sim_machine_destroy(f->machine);
-}
-
-static unsigned faults(struct fixture *f)
-{
-	return atomic_load_explicit(&f->space.faults, memory_order_relaxed);
-}
+#include "tlb.h"
 
 static void stale_until_flushed(void **state)
 {
@@ -185,19 +143,6 @@ static void dirty_looks_again(void **state)
 	end(&f);
 }
 
-static enum vmt_status says_ok(struct vmt_space *space, uint64_t addr, vmt_prot access)
-{
-	(void)space, (void)addr, (void)access;
-	return VMT_OK;
-}
-
-static enum vmt_status flushes_own(struct vmt_space *space, uint64_t addr, vmt_prot access)
-{
-	(void)access;
-	fake_flush(space, addr & ~VMT_PAGE_MASK, (addr & ~VMT_PAGE_MASK) + 0x1000, false);
-	return VMT_OK;
-}
-
 // A permission was added and nothing flushed. x86-64 faults once, and the fault itself drops what was stale.
 static void spurious_x86(void **state)
 {
@@ -276,7 +221,7 @@ static void riscv_accessed_and_dirty(bool svade)
 	struct fixture f;
 
 	f.machine = sim_machine_create(&(struct sim_config){
-		.ops = &fake_sv39, .cpus = 1, .frames = 256, .seed = 3, .riscv_fault_ad = svade });
+		.ops = &fake_sv39, .cpus = 1, .frames = 256, .seed = 3, .fault_ad = svade });
 	f.cpu = sim_self();
 	fake_space(f.machine, &f.space);
 	f.one = fake_frame(f.machine);
@@ -304,13 +249,6 @@ static void riscv_faults_for_bits(void **state)
 {
 	(void)state;
 	riscv_accessed_and_dirty(true);
-}
-
-static enum vmt_status try(struct fixture *f, vmt_prot access, bool user)
-{
-	uint64_t value = 0;
-
-	return sim_try(f->cpu, VA, access, user, 8, &value);
 }
 
 // x86-64: every level has its say, also through cached intermediate entries.

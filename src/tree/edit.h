@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: MIT
+// The page-table layer on its own, continued (vmtree/tree.h): replace, split, collapse, markers, accessed and dirty.
+#ifndef VMT_TREE_EDIT_H
+#define VMT_TREE_EDIT_H
+
+// ---- Replace: clear, flush, set, under one hold of the locks -----------------------------------------------------
+
+// Locks the run up to `last` with all that is there and makes sure of the memory for it. VMT_ERR_RETRY: only a part could be
+// locked at once; that part was emptied.
+static enum vmt_status replace_lock(struct install *install, struct txn *txn, unsigned level, uint64_t last)
+{
+	for (;;) {
+		enum vmt_status status = range_lock(txn, install->addr, last, &remove_op, NULL);
+		struct vmt_node *node;
+		unsigned tables = 0;
+
+		if (status != VMT_OK)
+			return status;
+		if (txn->last < last) {
+			range_apply(txn, txn->node[0], install->addr, txn->last, &remove_op, NULL);
+			txn_commit(txn);
+			return VMT_ERR_RETRY;
+		}
+		node = txn_lock_path(txn, install->addr);
+		// Where a leaf or a marker is in the way, cutting it brings the tables.
+		if (node->level > level && !entry_load(node, fmt_index(install->addr, node->level)))
+			tables = node->level - level;
+		if (install_provided(txn, tables, false))
+			return VMT_OK;
+		txn_abort(txn);
+		status = install_provide(install, txn, tables, false);
+		if (status != VMT_OK)
+			return status;
+	}
+}
+
+// One run of leaves in one table, as install_step, but never a whole table at once: what removing leaves behind is then
+// what was planned with. A table that the run covers in part stays, and what is in the way is cut down to its level.
+static enum vmt_status replace_step(struct install *install, struct txn *txn)
+{
+	unsigned level = install_level(install), first = fmt_index(install->addr, level);
+	uint64_t last = install_last(install, level);
+	unsigned n = fmt_index(last, level) - first + 1;
+	enum vmt_status status;
+	struct vmt_node *node;
+
+	if (n == VMT_TABLE_SLOTS) {
+		n /= 2;
+		last = install->addr + n * fmt_span(level) - 1;
+	}
+	status = replace_lock(install, txn, level, last);
+	if (status != VMT_OK)
+		return status == VMT_ERR_RETRY ? VMT_OK : status;
+	range_apply(txn, txn->node[0], install->addr, last, &remove_op, NULL);
+	if (HOLDS(FLUSH_REPLACE))
+		batch_flush(&txn->batch);
+	node = txn_lock_path(txn, install->addr);
+	if (node->level > level)
+		install_chain(install, txn, node, level, first, n);
+	else
+		install_fill(install, node, first, n);
+	txn_commit(txn);
+	install->addr += (uint64_t)n << fmt_shift(level);
+	install->pa += (uint64_t)n << fmt_shift(level);
+	return VMT_OK;
+}
+
+enum vmt_status vmt_tree_replace(struct vmt_tree *tree, const struct vmt_tree_map *map, uint64_t *done)
+{
+	struct install install;
+	enum vmt_status status = install_begin(&install, tree, map);
+	struct txn txn;
+
+	if (done)
+		*done = 0;
+	if (status != VMT_OK)
+		return status;
+	txn_init(&txn, tree);
+	while (status == VMT_OK && install.addr <= install.last)
+		status = replace_step(&install, &txn);
+	txn_finish(&txn);
+	if (done)
+		*done = install.addr - map->addr;
+	return status;
+}
+
+// ---- Split -------------------------------------------------------------------------------------------------------
+
+static void split_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
+{
+	(void)txn, (void)node, (void)first, (void)last, (void)arg;
+}
+
+static bool split_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
+{
+	(void)txn;
+	return entry_load(node, slot) && fmt_span(node->level) > *(const uint64_t *)arg;
+}
+
+static const struct range_op split_op = {
+	.slots = split_slots,
+	.splits = split_splits,
+};
+
+enum vmt_status vmt_tree_split(struct vmt_tree *tree, uint64_t addr, uint64_t length, uint64_t leaf_max, uint64_t *done)
+{
+	enum vmt_status status = alone_check(tree, addr, length);
+	uint64_t at = addr;
+	struct txn txn;
+
+	if (status == VMT_OK && leaf_max < VMT_PAGE_SIZE)
+		status = VMT_ERR_ARGUMENT;
+	if (done)
+		*done = 0;
+	if (status != VMT_OK)
+		return status;
+	txn_init(&txn, tree);
+	while (status == VMT_OK && at < addr + length) {
+		struct vmt_run run = {0};
+
+		status = look_run(tree, at, addr + length, &run);
+		// One page of it is asked for: the range engine cuts until nothing on the way is too large.
+		if (status == VMT_OK && run.state != VMT_STATE_NONE && run.size > leaf_max)
+			status = range_run(&txn, at, at + VMT_PAGE_SIZE - 1, &split_op, &leaf_max, NULL);
+		else
+			at = run.end;
+	}
+	txn_finish(&txn);
+	if (done)
+		*done = at - addr;
+	return status;
+}
+
+// ---- Collapse ----------------------------------------------------------------------------------------------------
+
+// Do the entries of a table say what one leaf of the level above would?
+static bool collapse_fits(const struct vmt_node *node)
+{
+	uint64_t e = entry_load(node, 0), pa = fmt_pa(e), span = fmt_span(node->level);
+
+	if (node_live(node) < VMT_TABLE_SLOTS || !fmt_is_leaf(e, node->level) || pa & (fmt_table_span(node->level) - 1))
+		return false;
+	for (unsigned slot = 1; slot < VMT_TABLE_SLOTS; slot++) {
+		uint64_t next = entry_load(node, slot);
+
+		if (!fmt_is_leaf(next, node->level) || fmt_pa(next) != pa + slot * span || fmt_prot(next) != fmt_prot(e))
+			return false;
+	}
+	return true;
+}
+
+// The leaf that takes the place of a table which no CPU can reach any more: with what hardware last wrote there.
+static uint64_t collapse_leaf(const struct vmt_node *node, bool user)
+{
+	uint64_t first = entry_load(node, 0);
+	uint64_t leaf = fmt_clean(fmt_make_leaf(fmt_pa(first), node->level + 1u, fmt_prot(first), user));
+
+	for (unsigned slot = 0; slot < VMT_TABLE_SLOTS; slot++) {
+		uint64_t e = entry_load(node, slot);
+
+		if (fmt_dirty(e))
+			leaf = fmt_set_dirty(leaf);
+		else if (fmt_accessed(e))
+			leaf = fmt_set_accessed(leaf);
+	}
+	return leaf;
+}
+
+// Collapses the table below the entry of `level` for `addr`, if there is one and it can be.
+static bool collapse_one(struct vmt_tree *tree, struct txn *txn, uint64_t addr, unsigned level)
+{
+	struct vmt_node *node, *child;
+	bool fits = false;
+	unsigned slot;
+
+	// One address more than the table has: the node above it is locked (txn::above).
+	txn->above = true;
+	txn_lock_gated(txn, addr, addr + fmt_span(level) - 1);
+	node = txn->node[0];
+	while (node->level > level && slot_is_table(node, fmt_index(addr, node->level))) {
+		node = node_of_table(txn->port, fmt_pa(entry_load(node, fmt_index(addr, node->level))));
+		lock_exclusive(txn->port, node);
+		txn->node[txn->held++] = node;
+	}
+	slot = fmt_index(addr, node->level);
+	if (node->level == level && slot_is_table(node, slot)) {
+		child = node_of_table(txn->port, fmt_pa(entry_load(node, slot)));
+		lock_exclusive(txn->port, child);
+		txn->node[txn->held++] = child;
+		fits = collapse_fits(child);
+	}
+	if (fits) {
+		uint64_t e = entry_exchange(tree, node, slot, fmt_make_marker(MARKER_BUSY, 0));
+
+		// Relaxed: read under the node's lock.
+		atomic_store_explicit(&child->state, NODE_DETACHED, memory_order_relaxed);
+		batch_add_table(&txn->batch, child, fmt_pa(e));
+		if (HOLDS(FLUSH_COLLAPSE))
+			batch_flush(&txn->batch);
+		entry_publish(tree, node, slot, collapse_leaf(child, tree->user));
+	}
+	txn_commit(txn);
+	return fits;
+}
+
+uint64_t vmt_tree_collapse(struct vmt_tree *tree, uint64_t addr, uint64_t length)
+{
+	uint64_t collapsed = 0;
+	struct txn txn;
+
+	if (alone_check(tree, addr, length) != VMT_OK)
+		return 0;
+	txn_init(&txn, tree);
+	for (unsigned level = 1; level < FMT_LEAF_LEVELS && level <= FMT_TOP; level++) {
+		uint64_t span = fmt_span(level), at = (addr + span - 1) & ~(span - 1);
+
+		while (at >= addr && at + span <= addr + length) {
+			struct vmt_run run;
+
+			if (look_run(tree, at, addr + length, &run) != VMT_OK)
+				break;
+			if (run.state == VMT_STATE_PRESENT && run.size == fmt_span(level - 1))
+				collapsed += collapse_one(tree, &txn, at, level);
+			else if (run.end - at > span) // nothing to collapse as far as this run goes
+				at = (run.end - 1) & ~(span - 1);
+			at += span;
+		}
+	}
+	txn_finish(&txn);
+	return collapsed;
+}
+
+// ---- Accessed and dirty ------------------------------------------------------------------------------------------
+
+struct harvest {
+	uint64_t addr, last;
+	unsigned what;
+	uint64_t *bitmap, pages;
+};
+
+// One leaf had a bit set: all pages of the range that it covers.
+static void harvest_pages(struct harvest *harvest, uint64_t start, uint64_t last)
+{
+	start = start > harvest->addr ? start : harvest->addr;
+	last = last < harvest->last ? last : harvest->last;
+	harvest->pages += (last - start + 1) >> VMT_PAGE_SHIFT;
+	if (!harvest->bitmap)
+		return;
+	start = (start - harvest->addr) >> VMT_PAGE_SHIFT; // from here on pages
+	last = (last - harvest->addr) >> VMT_PAGE_SHIFT;
+	for (uint64_t word = start / 64; word <= last / 64; word++) {
+		uint64_t bits = UINT64_MAX;
+
+		if (word == start / 64)
+			bits &= UINT64_MAX << start % 64;
+		if (word == last / 64)
+			bits &= UINT64_MAX >> (63 - last % 64);
+		harvest->bitmap[word] |= bits;
+	}
+}
+
+static void harvest_leaf(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t e, struct harvest *harvest)
+{
+	uint64_t base = slot_base(node, slot), end = base + fmt_span(node->level), next;
+
+	do {
+		// Accessed alone is one bit in every format; what it is, setting it in nothing tells.
+		next = harvest->what & VMT_DIRTY ? fmt_clean(e) : e & ~fmt_set_accessed(0);
+		// Acquire-release as in entry_exchange; a loop, for the hardware may set bits meanwhile (races.md 19).
+	} while (next != e && !atomic_compare_exchange_weak_explicit(&node->table[slot], &e, next, memory_order_acq_rel,
+								     memory_order_relaxed));
+	if ((harvest->what & VMT_ACCESSED && fmt_accessed(e)) || (harvest->what & VMT_DIRTY && fmt_dirty(e)))
+		harvest_pages(harvest, base, end - 1);
+	if (next == e)
+		return;
+	vmt_port_publish(txn->port, &node->table[slot], 1);
+	// A CPU that has the old entry cached would use and write the page without saying so.
+	if (HOLDS(FLUSH_HARVEST))
+		flush_add(&txn->batch.flush, base, end);
+}
+
+// The leaves of the locked window, those that it covers in part too.
+static void harvest_window(struct txn *txn, struct harvest *harvest)
+{
+	for (unsigned n = 0; n < txn->held; n++) {
+		struct vmt_node *node = txn->node[n];
+		uint64_t start = txn->start, last = txn->last;
+
+		range_clamp(node, &start, &last);
+		if (start > last || node_live(node) == 0)
+			continue;
+		for (unsigned slot = fmt_index(start, node->level); slot <= fmt_index(last, node->level); slot++) {
+			uint64_t e = entry_load(node, slot);
+
+			if (fmt_is_leaf(e, node->level))
+				harvest_leaf(txn, node, slot, e, harvest);
+		}
+	}
+}
+
+uint64_t vmt_tree_test_and_clear(struct vmt_tree *tree, uint64_t addr, uint64_t length, unsigned what, uint64_t *bitmap)
+{
+	struct harvest harvest = {.addr = addr, .last = addr + length - 1, .what = what, .bitmap = bitmap};
+	struct txn txn;
+
+	if (alone_check(tree, addr, length) != VMT_OK || !(what & (VMT_ACCESSED | VMT_DIRTY)))
+		return 0;
+	txn_init(&txn, tree);
+	do {
+		txn_lock(&txn, addr, harvest.last);
+		// A leaf that lies across the windows' border is taken by the first; it is cut nowhere else.
+		harvest_window(&txn, &harvest);
+		txn_commit(&txn);
+		addr = txn.last + 1;
+	} while (txn.last < harvest.last);
+	txn_finish(&txn);
+	return harvest.pages;
+}
+
+// ---- Markers -----------------------------------------------------------------------------------------------------
+
+static void mark_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
+{
+	remove_slots(txn, node, first, last, NULL);
+	batch_flush(&txn->batch);
+	for (unsigned slot = first; slot <= last; slot++)
+		entry_publish(txn->tree, node, slot, *(const uint64_t *)arg);
+	node_add_live(node, (int)(last - first + 1));
+}
+
+static bool mark_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
+{
+	(void)txn;
+	return entry_load(node, slot) != *(const uint64_t *)arg;
+}
+
+static const struct range_op mark_op = {
+	.slots = mark_slots,
+	.splits = mark_splits,
+	.above = true,
+};
+
+enum vmt_status vmt_tree_mark(struct vmt_tree *tree, uint64_t addr, uint64_t length, enum vmt_marker kind,
+			      uint64_t payload, uint64_t *done)
+{
+	// First the tables go, however many windows that takes: a marker then covers the most that it can.
+	enum vmt_status status = alone_check(tree, addr, length);
+	uint64_t marker, end = addr;
+	struct txn txn;
+
+	if (status == VMT_OK && (kind < VMT_MARKER_GUARD || kind > VMT_MARKER_POISON || payload > VMT_MARKER_PAYLOAD))
+		status = VMT_ERR_ARGUMENT;
+	if (status == VMT_OK)
+		status = vmt_tree_unmap(tree, addr, length, NULL);
+	if (status == VMT_OK) {
+		marker = fmt_make_marker((enum marker_kind)kind, payload);
+		txn_init(&txn, tree);
+		status = range_run(&txn, addr, addr + length - 1, &mark_op, &marker, &end);
+		txn_finish(&txn);
+	}
+	if (done)
+		*done = end - addr;
+	return status;
+}
+
+#endif

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Two CPUs that take turns: CPU 0 begins, stops at a place inside of the library, CPU 1 does what would be in between
+// there, and CPU 0 goes on when CPU 1 has finished or waits for something. One of them runs at a time, so a case goes
+// the same way each time.
+#ifndef TESTS_RACE_H
+#define TESTS_RACE_H
+
+#include "sim.h"
+
+// Where CPU 0 stops: before the port function is called.
+enum place {
+	AT_FLUSH,
+	AT_PUBLISH,
+	AT_META,	// vmt_port_frame_meta
+	AT_READ,	// vmt_port_read_enter
+	AT_EXIT,	// vmt_port_read_exit
+	AT_CPU,		// vmt_port_cpu
+	AT_HERE,	// race_here, for callbacks of a case
+};
+
+struct race {
+	enum place place;
+	unsigned skip;		// so many times later
+	bool after_flush;	// counted from the first flush on
+	uint64_t frame;		// AT_META: only for this frame; 0: for any
+	bool (*when)(void);	// and only if this says so; NULL: always
+	void (*first)(struct sim_cpu *cpu);	// on CPU 0
+	void (*between)(struct sim_cpu *cpu);	// on CPU 1
+};
+
+// Runs the race on the calling thread, which is CPU 0, and a thread for CPU 1. The place must be reached.
+void race_run(const struct race *race);
+
+// The frame of the AT_META at which CPU 0 stopped.
+uint64_t race_frame(void);
+
+void race_here(void);
+
+// Runs fn on CPU 1 alone.
+void on_second(void (*fn)(struct sim_cpu *cpu));
+
+// The test fails: the machine stops, with these words.
+void demand(bool good, const char *what);
+
+// Called, where set, on each flush and after each write of entries, on whatever CPU.
+extern void (*race_on_flush)(const struct vmt_flush *flush);
+extern void (*race_on_publish)(void);
+
+struct protection_case {
+	const char *name;
+	void (*run)(uint64_t seed);
+};
+
+extern const struct protection_case space_cases[], tree_cases[];
+extern const unsigned space_case_count, tree_case_count;
+
+#endif
