@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,6 +148,11 @@ static bool on_line(struct control *control, char *line, bool show)
 		return end_with(control, ENDING_PANIC, 0, rest);
 	if (!strcmp(kind, "done"))
 		return !*rest && (control->done = true);
+	if (!strcmp(kind, "dump")) {
+		if (show)
+			fprintf(stderr, "%s\n", rest);
+		return true;
+	}
 	if (!strcmp(kind, "log")) {
 		if (show)
 			say("kernel: %s", rest);

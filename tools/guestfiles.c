@@ -272,6 +272,8 @@ static void add_orders(struct archive *archive, const struct guest *guest)
 	text_print(&text, "exec %s\ncwd %s\ntty %u\nepoch %lld\n", guest->program->path,
 		guest->options->cwd, terminal->mask,
 		guest->options->icount ? ICOUNT_EPOCH : (long long)epoch);
+	if (guest->options->dump)
+		text_print(&text, "dump 1\n");
 	if (terminal->mask && terminal->rows && terminal->columns)
 		text_print(&text, "rows %u\ncols %u\n", terminal->rows, terminal->columns);
 	add_text(archive, "/.vmtree/config", &text);

@@ -33,6 +33,7 @@ static const char usage[] =
 	"                      (one host thread, TCG)\n"
 	"  --timeout SECONDS   stop the machine after that long\n"
 	"  --json FILE         write the report to FILE too, as JSON\n"
+	"  --dump-at-exit      print the program's address space when it ends, on standard error\n"
 	"  -q, --quiet         no report on standard error\n"
 	"  -h, --help          this text\n"
 	"  --version           the version\n"
@@ -155,6 +156,7 @@ enum {
 	OPTION_TIMEOUT,
 	OPTION_ENV,
 	OPTION_CWD,
+	OPTION_DUMP,
 	OPTION_VERSION
 };
 
@@ -168,6 +170,7 @@ static const struct option known[] = {
 	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
 	{"env", required_argument, NULL, OPTION_ENV},
 	{"cwd", required_argument, NULL, OPTION_CWD},
+	{"dump-at-exit", no_argument, NULL, OPTION_DUMP},
 	{"quiet", no_argument, NULL, 'q'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPTION_VERSION},
@@ -200,6 +203,9 @@ static int parse_one(struct options *options, int option, char *value)
 		return parse_timeout(options, value);
 	case OPTION_ENV:
 		return parse_env(options, value);
+	case OPTION_DUMP:
+		options->dump = true;
+		return -1;
 	case OPTION_CWD:
 		options->cwd = value;
 		return *value == '/' ? -1 : bad("--cwd", value, "must be an absolute path");

@@ -19,6 +19,7 @@ struct options {
 	enum accel accel;
 	int64_t timeout_ns; // 0: none
 	bool quiet;
+	bool dump; // the program's address space when it ends
 	const char *json; // NULL: none
 	const char *cwd;  // absolute
 	struct file_option *files;

@@ -75,6 +75,7 @@
 #define vmt_tree_translate	VMT_NAME(_tree_translate)
 #define vmt_tree_walk		VMT_NAME(_tree_walk)
 #define vmt_tree_tables		VMT_NAME(_tree_tables)
+#define vmt_tree_dump		VMT_NAME(_tree_dump)
 #define vmt_tree_check		VMT_NAME(_tree_check)
 #define vmt_object_create	VMT_NAME(_object_create)
 #define vmt_object_get		VMT_NAME(_object_get)

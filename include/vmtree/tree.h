@@ -122,6 +122,10 @@ enum vmt_status vmt_tree_walk(struct vmt_tree *tree, uint64_t addr, uint64_t end
 // Page tables now, the root counted.
 uint64_t vmt_tree_tables(struct vmt_tree *tree);
 
+// Prints the tree through `line`, a line for each run of like entries whose memory is consecutive: range, size, state,
+// permissions, size of a leaf, where. Entries may change meanwhile.
+void vmt_tree_dump(struct vmt_tree *tree, void (*line)(void *arg, const char *text), void *arg);
+
 // As vmt_check: returns and logs violations of the tree's invariants. Nothing else uses it meanwhile.
 unsigned vmt_tree_check(struct vmt_tree *tree);
 

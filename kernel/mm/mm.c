@@ -312,3 +312,14 @@ void mm_stats_get(struct mm *mm, struct mm_stats *stats)
 			      st.faults_object_shared + st.faults_spurious;
 	stats->minor_faults -= MIN(stats->minor_faults, stats->major_faults);
 }
+
+static void dump_line(void *arg, const char *text)
+{
+	(void)arg;
+	control_line("dump %s", text);
+}
+
+void mm_dump(struct mm *mm)
+{
+	vmt_dump(mm->space, dump_line, NULL);
+}

@@ -56,6 +56,8 @@ static bool begin_exit(struct thread *t, int code)
 	return last;
 }
 
+bool dump_at_exit; /* written once, before the first program */
+
 /* What belongs to the process and needs a context that may sleep. */
 static void release_process(struct process *p)
 {
@@ -182,8 +184,11 @@ void thread_exit(int code)
 {
 	struct thread *t = current_thread();
 
-	if (begin_exit(t, code))
+	if (begin_exit(t, code)) {
+		if (t->process->pid == PROGRAM_PID && dump_at_exit && current()->mm)
+			mm_dump(current()->mm);
 		release_process(t->process);
+	}
 	release_thread(t);
 	leave(t);
 	task_exit();

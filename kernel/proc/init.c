@@ -211,6 +211,7 @@ static uint64_t release_initrd(void)
 {
 	uint64_t before = frame_count_free();
 
+	dump_at_exit = config_get_u64("dump", 0);
 	initrd_release();
 	return frame_count_free() - before;
 }

@@ -29,7 +29,34 @@ static void dump_range(struct text *line, uint64_t start, uint64_t end)
 static bool dump_joins(const struct vmt_run *run, const struct vmt_run *next)
 {
 	return run->state == next->state && run->prot == next->prot && run->zero == next->zero &&
-	       run->dirty == next->dirty;
+	       run->dirty == next->dirty && run->size == next->size && run->marker == next->marker &&
+	       run->payload == next->payload;
+}
+
+static const char *const dump_markers[] = {
+	[VMT_MARKER_GUARD] = "guard",	[VMT_MARKER_SWAP] = "swap",	[VMT_MARKER_MIGRATION] = "migration",
+	[VMT_MARKER_DEVICE] = "device", [VMT_MARKER_POISON] = "poison",
+};
+
+// What a run of entries is: "present rw- 2048K dirty", "parked 4K", "guard 1048576K".
+static void dump_run(struct text *line, const struct vmt_run *run)
+{
+	text_add(line, run->marker ? dump_markers[run->marker] : dump_states[run->state]);
+	if (run->state == VMT_STATE_PRESENT) {
+		text_add(line, " ");
+		dump_prot(line, run->prot);
+	}
+	text_add(line, " ");
+	text_number(line, run->size >> 10, 10);
+	text_add(line, "K");
+	if (run->zero)
+		text_add(line, " zero page");
+	else if (run->dirty)
+		text_add(line, " dirty");
+	if (run->payload && run->state == VMT_STATE_MARKER) {
+		text_add(line, " 0x");
+		text_number(line, run->payload, 16);
+	}
 }
 
 static void dump_area(struct vmt_space *space, const struct vmt_area *area, void (*emit)(void *, const char *),
@@ -49,15 +76,35 @@ static void dump_area(struct vmt_space *space, const struct vmt_area *area, void
 			run.end = next.end;
 		text_add(&line, "  ");
 		dump_range(&line, run.start, run.end);
-		text_add(&line, dump_states[run.state]);
-		if (run.state == VMT_STATE_PRESENT) {
-			text_add(&line, " ");
-			dump_prot(&line, run.prot);
-			text_add(&line, run.zero ? " zero page" : run.dirty ? " dirty" : "");
-		}
+		dump_run(&line, &run);
 		if (run.state != VMT_STATE_NONE)
 			emit(arg, text);
 		at = run.end;
+	}
+}
+
+void vmt_tree_dump(struct vmt_tree *tree, void (*emit)(void *arg, const char *text), void *arg)
+{
+	uint64_t at = tree->start;
+	struct vmt_run run, next;
+	char text[128];
+
+	for (; at < tree->end && look_run(tree, at, tree->end, &run) == VMT_OK; at = run.end) {
+		struct text line = {.at = text, .end = text + sizeof(text)};
+
+		if (run.state == VMT_STATE_NONE)
+			continue;
+		while (run.end < tree->end && look_run(tree, run.end, tree->end, &next) == VMT_OK &&
+		       dump_joins(&run, &next) &&
+		       (run.state != VMT_STATE_PRESENT || run.pa + (run.end - run.start) == next.pa))
+			run.end = next.end;
+		dump_range(&line, run.start, run.end);
+		dump_run(&line, &run);
+		if (run.state == VMT_STATE_PRESENT) {
+			text_add(&line, " at 0x");
+			text_number(&line, run.pa, 16);
+		}
+		emit(arg, text);
 	}
 }
 

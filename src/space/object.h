@@ -190,8 +190,9 @@ static bool object_insert(struct vmt_object *object, _Atomic(uint64_t) *word, ui
 	if (within)
 		atomic_fetch_add_explicit(&object->adding, 1, memory_order_seq_cst);
 	// Release pairs with the acquire in radix_get: bytes and count come before the address.
-	done = (!within || (atomic_load_explicit(&object->truncations, memory_order_seq_cst) == truncations &&
-			    object_reaches(object, index))) &&
+	done = (!within || !HOLDS(PAGE_BEYOND_END) ||
+		(atomic_load_explicit(&object->truncations, memory_order_seq_cst) == truncations &&
+		 object_reaches(object, index))) &&
 	       atomic_compare_exchange_strong_explicit(word, &old, pa, memory_order_release, memory_order_relaxed);
 	if (within)
 		// Release pairs with the load in vmt_object_set_size: the page is in the tree.

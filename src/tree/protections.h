@@ -50,7 +50,7 @@ enum protection {
 	EXCLUSIVE,		// only a page that nobody shares is written in place (20)
 	PAGE_IN_OBJECT,		// who took a reference on an object's page looks whether it still is one (22)
 	PAGE_OF_OBJECT,		// the object's page is still its page when it is mapped (14)
-	PAGE_BEYOND_END,	// an object that is cut waits for pages on their way into it (16)
+	PAGE_BEYOND_END,	// a page that was made while the object was cut does not come into it (16)
 	FORK_WAITS,		// a fork waits for the moves under way (E2)
 	CLAIM_WAITS,		// a range that a move has claimed is left alone (3, 21)
 	CLAIM_FAULTS,		// a fault waits for a move (E2, 21)

@@ -34,6 +34,7 @@ void race_run(const struct race *race);
 // The frame of the AT_META at which CPU 0 stopped.
 uint64_t race_frame(void);
 
+// The place AT_HERE.
 void race_here(void);
 
 // Runs fn on CPU 1 alone.
@@ -51,7 +52,7 @@ struct protection_case {
 	void (*run)(uint64_t seed);
 };
 
-extern const struct protection_case space_cases[], tree_cases[];
-extern const unsigned space_case_count, tree_case_count;
+extern const struct protection_case space_cases[], change_cases[], tree_cases[];
+extern const unsigned space_case_count, change_case_count, tree_case_count;
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Cases for protections of the page-table layer on its own. Who walks such a tree is not known to the simulated machine,
-// so a walker stands here that has one address cached: it loads what the decoder finds as soon as it is there, and keeps
-// it until a flush covers it.
+// Cases for protections of the page-table layer on its own. Who walks such a tree is not known to the simulated
+// machine, so a walker stands here that has one address cached: it loads what the decoder finds as soon as it is there,
+// and keeps it until a flush covers it.
 #include "../lib/tree_test.h"
 #include "race.h"
 

@@ -226,6 +226,9 @@ struct mm_totals {
 
 void mm_totals_get(struct mm_totals *totals);
 
+/* Prints the address space on the control stream, a `dump` line for each area and run of entries. May sleep. */
+void mm_dump(struct mm *mm);
+
 /* ---- When memory is out ---- */
 
 /*

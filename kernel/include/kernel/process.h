@@ -60,6 +60,12 @@ uint64_t process_rlimit(unsigned int which);
 
 #define PROCESS_ARGS_MAX 4096
 
+/* The first program. (1 is the kernel's own process, which reaps orphans.) */
+#define PROGRAM_PID 2
+
+/* Print the first program's address space when it ends (docs/guest.md, `dump`). */
+extern bool dump_at_exit;
+
 struct process {
 	atomic_uint refs;
 	pid_t pid;
