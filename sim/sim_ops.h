@@ -80,8 +80,8 @@ struct sim_ops {
 // The library in one format. Needs the library linked in all formats (sim_ops_dep in sim/meson.build).
 const struct sim_ops *sim_ops(enum sim_format format);
 
-// "x86_64_4"; and what vmt_space_config::end may be at most: the end of the addresses, or of their lower half where they are
-// sign-extended.
+// "x86_64_4"; and what vmt_space_config::end may be at most: the end of the addresses, or of their lower half where
+// they are sign-extended.
 const char *sim_format_name(enum sim_format format);
 uint64_t sim_format_end(enum sim_format format);
 

@@ -21,10 +21,11 @@
 
 // ---- Memory ------------------------------------------------------------------------------------------------------
 
-// A frame of VMT_PAGE_SIZE bytes, aligned to its size. With `zero` its bytes are zero, to a hardware walker too; without,
-// anything. Returns its physical address, or VMT_NO_FRAME. Never called held; may sleep and take memory from elsewhere, but
-// not by vmt_reclaim or anything else that changes a space: the caller may be in the middle of a fork, for which that would
-// wait. An embedder reclaims from spaces when a call has returned VMT_ERR_NO_MEMORY, and tries again.
+// A frame of VMT_PAGE_SIZE bytes, aligned to its size. With `zero` its bytes are zero, to a hardware walker too;
+// without, anything. Returns its physical address, or VMT_NO_FRAME. Never called held; may sleep and take memory
+// from elsewhere, but not by vmt_reclaim or anything else that changes a space: the caller may be in the middle of
+// a fork, for which that would wait. An embedder reclaims from spaces when a call has returned VMT_ERR_NO_MEMORY,
+// and tries again.
 //	kernel:  pa = buddy_alloc(0); if (zero) memset(phys_to_virt(pa), 0, 4096); return pa;
 #ifndef VMT_PORT_FRAME_ALLOC
 uint64_t vmt_port_frame_alloc(void *port, bool zero);
@@ -93,9 +94,10 @@ struct vmt_flush_range {
 struct vmt_flush {
 	struct vmt_space *space;
 	void *space_owner;	// vmt_space_config::owner
-	// What vmt_activate returns from this flush on. 0: a flush of this CPU alone that belongs to no generation. Flushes
-	// of one space may arrive in another order than their generations, and a CPU that deactivates meanwhile may not
-	// be named by an earlier one: a port that remembers a generation moves it from g to g + 1, never over a gap.
+	// What vmt_activate returns from this flush on. 0: a flush of this CPU alone that belongs to no generation.
+	// Flushes of one space may arrive in another order than their generations, and a CPU that deactivates
+	// meanwhile may not be named by an earlier one: a port that remembers a generation moves it from g to g +
+	// 1, never over a gap.
 	uint64_t generation;
 	bool all;
 	bool tables;

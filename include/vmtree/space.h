@@ -109,9 +109,9 @@ struct vmt_map_request {
 	uint64_t search_start, search_end;
 };
 
-// Maps [*addr, *addr + length). Finding the free range and claiming it are one step. Untouched memory costs a few slots,
-// whatever its size. VMT_ERR_EXISTS, VMT_ERR_NO_SPACE, VMT_ERR_NO_MEMORY, VMT_ERR_LIMIT; with VMT_MAP_FIXED over more than
-// a window a prefix may have been replaced when memory runs out.
+// Maps [*addr, *addr + length). Finding the free range and claiming it are one step. Untouched memory costs a few
+// slots, whatever its size. VMT_ERR_EXISTS, VMT_ERR_NO_SPACE, VMT_ERR_NO_MEMORY, VMT_ERR_LIMIT; with VMT_MAP_FIXED
+// over more than a window a prefix may have been replaced when memory runs out.
 enum vmt_status vmt_map(struct vmt_space *space, const struct vmt_map_request *request, uint64_t *addr);
 
 // Unmaps whatever of the range is mapped (nothing at all is no error). Cutting an area may need a table or an array:

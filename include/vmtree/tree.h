@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
 // Page tables on their own: what an IOMMU driver, a hypervisor or a user-space driver embeds. Addresses are mapped to
-// physical memory that the caller owns; nothing here has attributes, faults or reference counts. Everything else is as in
-// a space: any number of CPUs map, unmap and look up at once, disjoint ranges do not wait for each other, flushes are
-// complete before a call returns, and a table that becomes empty is given back, at every level.
+// physical memory that the caller owns; nothing here has attributes, faults or reference counts. Everything else is
+// as in a space: any number of CPUs map, unmap and look up at once, disjoint ranges do not wait for each other,
+// flushes are complete before a call returns, and a table that becomes empty is given back, at every level.
 //
-// Of the port it takes nine functions on one CPU: vmt_port_frame_alloc, frame_free, frame_ptr, frame_meta (for tables only),
-// mem_alloc, mem_free, flush, defer, fatal; on several also cpu, relax, read_enter, read_exit, and where threads change
-// CPUs preempt_off and preempt_on. The rest may be empty.
+// Of the port it takes nine functions on one CPU: vmt_port_frame_alloc, frame_free, frame_ptr, frame_meta (for
+// tables only), mem_alloc, mem_free, flush, defer, fatal; on several also cpu, relax, read_enter, read_exit, and
+// where threads change CPUs preempt_off and preempt_on. The rest may be empty.
 //
 // Who walks the tables is the port's to know: every vmt_flush for such a tree has no CPUs in it, `space` NULL and
 // `space_owner` the config's owner. Whatever uses the tables (an IOMMU, guests' CPUs) is flushed then.
 //
-// A walker that may keep the absence of an entry (an IOMMU in caching mode) has to be told of new ones: vmt_port_publish
-// is called for every entry that was written.
+// A walker that may keep the absence of an entry (an IOMMU in caching mode) has to be told of new ones:
+// vmt_port_publish is called for every entry that was written.
 //
 // Addresses, lengths and physical addresses are bytes and multiples of VMT_PAGE_SIZE. Functions check, in this order:
-// VMT_ERR_UNALIGNED, VMT_ERR_EMPTY, VMT_ERR_WRAPPED, VMT_ERR_OUTSIDE, VMT_ERR_ARGUMENT; then nothing was changed. They are
-// called with preemption on, outside of read-side sections, unless they say "any context".
+// VMT_ERR_UNALIGNED, VMT_ERR_EMPTY, VMT_ERR_WRAPPED, VMT_ERR_OUTSIDE, VMT_ERR_ARGUMENT; then nothing was changed.
+// They are called with preemption on, outside of read-side sections, unless they say "any context".
 #ifndef VMTREE_TREE_H
 #define VMTREE_TREE_H
 
@@ -51,30 +51,32 @@ struct vmt_tree_map {
 	uint64_t leaf_max;	// the largest leaf to use, in bytes; 0: the largest that fits
 };
 
-// Maps a range, with the largest leaves that the format has and the alignment of both addresses allows. Never overwrites:
-// VMT_ERR_ARGUMENT also where the format cannot name the memory, VMT_ERR_EXISTS at the first address that holds anything. Never splits a leaf. `*done` (may be NULL) is the bytes mapped
-// before the end or the error; what had been there is as it was. VMT_ERR_NO_MEMORY.
+// Maps a range, with the largest leaves that the format has and the alignment of both addresses allows. Never
+// overwrites (VMT_ERR_EXISTS at the first address that holds anything) and never splits a leaf. `*done` (may be NULL)
+// is the bytes mapped before the end or the error; what had been there is as it was. VMT_ERR_ARGUMENT also where the
+// format cannot name the memory; VMT_ERR_NO_MEMORY.
 enum vmt_status vmt_tree_map(struct vmt_tree *tree, const struct vmt_tree_map *map, uint64_t *done);
 
-// Unmaps whatever the range holds. A leaf that it covers in part is cut: the rest stays mapped, in the largest leaves that
-// fit, which may take tables: VMT_ERR_NO_MEMORY. `*done` (may be NULL): bytes unmapped before.
+// Unmaps whatever the range holds. A leaf that it covers in part is cut: the rest stays mapped, in the largest
+// leaves that fit, which may take tables: VMT_ERR_NO_MEMORY. `*done` (may be NULL): bytes unmapped before.
 enum vmt_status vmt_tree_unmap(struct vmt_tree *tree, uint64_t addr, uint64_t length, uint64_t *done);
 
 // Gives everything mapped in the range these permissions (not empty: that is vmt_tree_unmap). Cuts leaves likewise.
 enum vmt_status vmt_tree_protect(struct vmt_tree *tree, uint64_t addr, uint64_t length, vmt_prot prot, uint64_t *done);
 
 // Maps a range whatever is there: in each table what was there is cleared, flushed everywhere, and only then replaced.
-// Leaves and markers that the range covers in part are cut. Arguments and `*done` as vmt_tree_map; where memory runs out
-// behind `*done`, some of what was there may be gone already.
+// Leaves and markers that the range covers in part are cut. Arguments and `*done` as vmt_tree_map; where memory
+// runs out behind `*done`, some of what was there may be gone already.
 enum vmt_status vmt_tree_replace(struct vmt_tree *tree, const struct vmt_tree_map *map, uint64_t *done);
 
-// Cuts every leaf of the range that is larger than `leaf_max` bytes into the largest ones that are not, and marks likewise.
-// The translations stay the same. VMT_ERR_NO_MEMORY, after what lies before `*done` was cut.
-enum vmt_status vmt_tree_split(struct vmt_tree *tree, uint64_t addr, uint64_t length, uint64_t leaf_max, uint64_t *done);
+// Cuts every leaf of the range that is larger than `leaf_max` bytes into the largest ones that are not, and marks
+// likewise. The translations stay the same. VMT_ERR_NO_MEMORY, after what lies before `*done` was cut.
+enum vmt_status vmt_tree_split(struct vmt_tree *tree, uint64_t addr, uint64_t length, uint64_t leaf_max,
+			       uint64_t *done);
 
-// Where a whole table in the range holds leaves of consecutive memory with equal permissions, and the format has a leaf of
-// that size, puts one leaf in the table's place (clear, flush, set) and frees the table. Accessed and dirty are what any
-// of them was. Returns how many tables went; memory is not needed.
+// Where a whole table in the range holds leaves of consecutive memory with equal permissions, and the format has a
+// leaf of that size, puts one leaf in the table's place (clear, flush, set) and frees the table. Accessed and dirty
+// are what any of them was. Returns how many tables went; memory is not needed.
 uint64_t vmt_tree_collapse(struct vmt_tree *tree, uint64_t addr, uint64_t length);
 
 enum {
@@ -82,14 +84,15 @@ enum {
 	VMT_DIRTY = 1u << 1,
 };
 
-// Clears the accessed bits (with VMT_DIRTY in `what` the dirty bits too, and then always both) of all leaves that overlap
-// the range, flushes, and says for each page of the range whether one of the bits asked for was set: bit n of `bitmap`
-// (may be NULL; bits are only ever set) is page n. Returns how many pages that were. A format whose hardware keeps no
-// such bits reports what the library itself sets: accessed always, dirty where writable.
-uint64_t vmt_tree_test_and_clear(struct vmt_tree *tree, uint64_t addr, uint64_t length, unsigned what, uint64_t *bitmap);
+// Clears the accessed bits (with VMT_DIRTY in `what` the dirty bits too, and then always both) of all leaves that
+// overlap the range, flushes, and says for each page of the range whether one of the bits asked for was set: bit n
+// of `bitmap` (may be NULL; bits are only ever set) is page n. Returns how many pages that were. A format whose
+// hardware keeps no such bits reports what the library itself sets: accessed always, dirty where writable.
+uint64_t vmt_tree_test_and_clear(struct vmt_tree *tree, uint64_t addr, uint64_t length, unsigned what,
+				 uint64_t *bitmap);
 
-// Entries that hold no memory and that the hardware takes for absent. What they mean is the caller's business; a guard is
-// also what vmt_guard_install makes.
+// Entries that hold no memory and that the hardware takes for absent. What they mean is the caller's business; a
+// guard is also what vmt_guard_install makes.
 enum vmt_marker {
 	VMT_MARKER_GUARD = 2,
 	VMT_MARKER_SWAP = 3,
@@ -107,9 +110,9 @@ enum vmt_marker {
 enum vmt_status vmt_tree_mark(struct vmt_tree *tree, uint64_t addr, uint64_t length, enum vmt_marker kind,
 			      uint64_t payload, uint64_t *done);
 
-// Gives back the empty tables that CPUs keep. (So that a loop of map and unmap does not free and allocate a table each round,
-// a CPU keeps the last lowest table that it emptied, with what leads to it, until it empties another.) Returns how many
-// tables; also called by itself when memory is short.
+// Gives back the empty tables that CPUs keep. (So that a loop of map and unmap does not free and allocate a table
+// each round, a CPU keeps the last lowest table that it emptied, with what leads to it, until it empties another.)
+// Returns how many tables; also called by itself when memory is short.
 uint64_t vmt_tree_reclaim(struct vmt_tree *tree);
 
 // What the hardware would find at `addr` (any byte), read as hardware reads. VMT_ERR_NOT_PRESENT, VMT_ERR_OUTSIDE. Any

@@ -149,8 +149,8 @@ static enum vmt_status fault_write_present(struct fault *fault, struct vmt_node 
 	uint64_t pa = fmt_pa(e), copy;
 	bool write = attr_prot(attr) & VMT_WRITE;
 
-	// What may be written already is the mapping's own, whatever references others have on it for the moment: to copy
-	// it now would lose what other CPUs write to it meanwhile (races.md 20).
+	// What may be written already is the mapping's own, whatever references others have on it for the moment:
+	// to copy it now would lose what other CPUs write to it meanwhile (races.md 20).
 	if (fmt_prot(e) & VMT_WRITE)
 		return fault_spurious(fault, node, slot, e);
 	if (attr & ATTR_SHARED || frame_is_exclusive(tree, pa)) {

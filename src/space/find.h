@@ -132,7 +132,8 @@ static bool gap_walk(struct vmt_node *node, struct gap_search *search)
 static uint64_t gap_find(struct vmt_tree *tree, uint64_t low, uint64_t high, uint64_t need, bool hints)
 {
 	struct gap_search search = {
-		.port = tree->port, .low = low, .high = high, .need = need, .align = find_alignment(need), .hints = hints,
+		.port = tree->port, .low = low, .high = high,
+		.need = need, .align = find_alignment(need), .hints = hints,
 		.fold_start = UINT64_MAX,
 	};
 

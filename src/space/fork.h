@@ -23,14 +23,15 @@ struct fork {
 	bool hollow;		// an empty table was copied: the child has to fold it
 };
 
-// One fork at a time, and none while entries are on their way from one place to another (space/move.h). A fork that waits
-// keeps further moves from beginning.
+// One fork at a time, and none while entries are on their way from one place to another (space/move.h). A fork that
+// waits keeps further moves from beginning.
 static void fork_close_gate(struct vmt_tree *tree)
 {
 	for (;;) {
 		uint32_t gate = tree_gate(tree);
 
-		// Acquire pairs with the release of the moves that have ended. The node locks order the rest, see txn.h.
+		// Acquire pairs with the release of the moves that have ended. The node locks order the rest, see
+		// txn.h.
 		if (gate < GATE_MOVE && !(gate & GATE_FORK) &&
 		    atomic_compare_exchange_strong_explicit(&tree->gate, &gate, GATE_FORK, memory_order_acquire,
 							    memory_order_relaxed))
@@ -117,8 +118,8 @@ static bool fork_frame(struct fork *fork, struct vmt_node *from, struct vmt_node
 	struct vmt_data *data = data_of_frame(fork->from->port, pa);
 	bool own = data && pa != fork->from->vmt->zero_pa && !(attr & ATTR_SHARED);
 
-	// Pins are taken under this node's lock. Acquire pairs with the release in vmt_page_unpin: what a device wrote is
-	// there for the copy.
+	// Pins are taken under this node's lock. Acquire pairs with the release in vmt_page_unpin: what a device
+	// wrote is there for the copy.
 	if (own && atomic_load_explicit(&data->pins, memory_order_acquire) && HOLDS(PINS_COPIED)) {
 		uint64_t copy;
 

@@ -390,7 +390,8 @@ static void protect_entry(struct txn *txn, struct vmt_node *node, unsigned slot,
 			next = fmt_with_prot(e, write ? prot : (prot & ~(vmt_prot)VMT_WRITE) | VMT_READ);
 		} else {
 			next = leaf_make(txn->tree, pa, attr, write);
-			if (e & MARKER_DIRTY && HOLDS(DIRTY_PARKED)) // a lazily freed page that was written again is not to be taken
+			// A lazily freed page that was written again is not to be taken.
+			if (e & MARKER_DIRTY && HOLDS(DIRTY_PARKED))
 				next = fmt_set_dirty(next);
 			else if (!write)
 				next = fmt_clean(next);
@@ -437,7 +438,8 @@ static void protect_slots(struct txn *txn, struct vmt_node *node, unsigned first
 			continue;
 		}
 		if (!node->ids) {
-			// One id for all; slots with tables have none of their own, and taking them along needs no array.
+			// One id for all; slots with tables have none of their own, and taking them along needs no
+			// array.
 			first = begin;
 			end = last;
 		}

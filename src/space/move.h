@@ -12,7 +12,8 @@
 //  4. the destination gets its id, the source loses its own.
 //
 // Nobody waits for a claim while it holds one, except in step 1, and there only for one at a higher address than those
-// that it holds: no circle. The gate counts moves (tree/txn.h): a fork waits for them, and they for a fork, before step 1.
+// that it holds: no circle. The gate counts moves (tree/txn.h): a fork waits for them, and they for a fork, before
+// step 1.
 //
 // Step 3 allocates; the arrays of step 4 were taken before step 1. Where a step fails, what was moved goes back:
 // the source's tables are still there, since a claimed table is not folded, and nothing else is from here on, so that

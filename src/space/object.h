@@ -109,8 +109,8 @@ static bool frame_try_ref(struct vmt_data *data)
 {
 	uint32_t refs = atomic_load_explicit(&data->refs, memory_order_relaxed);
 
-	// Acquire pairs with the release in pool_take_page and in the entry that named the frame. Sequentially consistent
-	// for what space/page.h and lazy_free_entry agree on.
+	// Acquire pairs with the release in pool_take_page and in the entry that named the frame. Sequentially
+	// consistent for what space/page.h and lazy_free_entry agree on.
 	while (refs || !HOLDS(COUNT_NOT_ZERO))
 		if (atomic_compare_exchange_weak_explicit(&data->refs, &refs, refs + 1, memory_order_seq_cst,
 							  memory_order_relaxed))
@@ -134,8 +134,8 @@ static uint64_t radix_get(struct vmt_object *object, _Atomic(uint64_t) *word)
 	}
 }
 
-// Is the frame at `pa`, on which the caller has a reference, still page `index`? A truncation may have taken it out, and
-// an extension made the index good again.
+// Is the frame at `pa`, on which the caller has a reference, still page `index`? A truncation may have taken it
+// out, and an extension made the index good again.
 static bool object_has(struct vmt_object *object, uint64_t index, uint64_t pa)
 {
 	_Atomic(uint64_t) *word = radix_word(object, index, false);
@@ -176,10 +176,10 @@ static enum vmt_status object_make_page(struct vmt_object *object, uint64_t inde
 	return VMT_OK;
 }
 
-// Puts a page into its word, if that is still empty. With `within`: only if no truncation was under way or has been since
-// `truncations` was read, and the page lies within the size. The adder announces itself and then looks; a truncation
-// changes size and count and then waits for those who have announced themselves: one of the two sees the other
-// (sequentially consistent), so no page is added behind a truncation's back.
+// Puts a page into its word, if that is still empty. With `within`: only if no truncation was under way or has been
+// since `truncations` was read, and the page lies within the size. The adder announces itself and then looks; a
+// truncation changes size and count and then waits for those who have announced themselves: one of the two sees the
+// other (sequentially consistent), so no page is added behind a truncation's back.
 static bool object_insert(struct vmt_object *object, _Atomic(uint64_t) *word, uint64_t index, uint64_t pa, bool within,
 			  uint64_t truncations)
 {
@@ -201,8 +201,8 @@ static bool object_insert(struct vmt_object *object, _Atomic(uint64_t) *word, ui
 	return done;
 }
 
-// As vmt_object_page. `*filled` is set if the owner filled a page for it. With `within` no page is made beyond the size, nor
-// while the object is being cut: then VMT_ERR_NOT_PRESENT.
+// As vmt_object_page. `*filled` is set if the owner filled a page for it. With `within` no page is made beyond the
+// size, nor while the object is being cut: then VMT_ERR_NOT_PRESENT.
 static enum vmt_status object_page(struct vmt_object *object, uint64_t index, bool create, bool within, uint64_t *pa,
 				   bool *filled)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The page-table layer on its own: vmtree/tree.h. Leaves name memory of the caller's, which is neither counted nor freed.
+// The page-table layer on its own: vmtree/tree.h. Leaves name memory of the caller's, which is neither counted nor
+// freed.
 #ifndef VMT_TREE_ALONE_H
 #define VMT_TREE_ALONE_H
 
@@ -113,7 +114,7 @@ struct install {
 	uint64_t addr, last, pa;	// what is still to be mapped, inclusive
 	vmt_prot prot;
 	unsigned level_max;
-	unsigned tables;		// what the last step took from the pool: the next one will probably take one too
+	unsigned tables;		// what the last step took from the pool; the next one may take one too
 	bool folded;			// an empty table that hung in the way was looked for already
 };
 
@@ -227,7 +228,8 @@ static enum vmt_status install_step(struct install *install, struct txn *txn)
 	node = txn_lock_path(txn, install->addr);
 	if (node->level < level && !install->folded) {
 		txn_abort(txn);
-		tree_fold(install->tree, install->addr, last); // some CPU may keep an empty table where a large leaf fits
+		// Some CPU may keep an empty table where a large leaf fits.
+		tree_fold(install->tree, install->addr, last);
 		install->folded = true;
 		return VMT_ERR_RETRY;
 	}
@@ -337,7 +339,8 @@ static void remove_table(struct txn *txn, struct vmt_node *parent, unsigned slot
 	batch_add_table(&txn->batch, node, fmt_pa(e));
 }
 
-// Clears slots that the window covers whole. Plain stores: accessed and dirty bits go with the leaf, nobody asks for them.
+// Clears slots that the window covers whole. Plain stores: accessed and dirty bits go with the leaf, nobody asks
+// for them.
 static void remove_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
 {
 	int gone = 0;

@@ -5,8 +5,8 @@
 
 // ---- Replace: clear, flush, set, under one hold of the locks -----------------------------------------------------
 
-// Locks the run up to `last` with all that is there and makes sure of the memory for it. VMT_ERR_RETRY: only a part could be
-// locked at once; that part was emptied.
+// Locks the run up to `last` with all that is there and makes sure of the memory for it. VMT_ERR_RETRY: only a part
+// could be locked at once; that part was emptied.
 static enum vmt_status replace_lock(struct install *install, struct txn *txn, unsigned level, uint64_t last)
 {
 	for (;;) {
@@ -143,7 +143,8 @@ static bool collapse_fits(const struct vmt_node *node)
 	for (unsigned slot = 1; slot < VMT_TABLE_SLOTS; slot++) {
 		uint64_t next = entry_load(node, slot);
 
-		if (!fmt_is_leaf(next, node->level) || fmt_pa(next) != pa + slot * span || fmt_prot(next) != fmt_prot(e))
+		if (!fmt_is_leaf(next, node->level) || fmt_pa(next) != pa + slot * span ||
+		    fmt_prot(next) != fmt_prot(e))
 			return false;
 	}
 	return true;

@@ -44,7 +44,8 @@ static void fold_kept_later(struct txn *txn, uint64_t kept)
 		txn_fold_later(txn, kept - 1, kept - 1 + fmt_table_span(0) - 1);
 }
 
-// What CPUs keep that do not use the space any more: a program that wanders from CPU to CPU would leave a chain on each.
+// What CPUs keep that do not use the space any more: a program that wanders from CPU to CPU would leave a chain on
+// each.
 static void fold_take_over(struct txn *txn)
 {
 	struct vmt_tree *tree = txn->tree;

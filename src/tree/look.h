@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Looking at a tree: runs of entries, translations.
 //
-// Two classes of walker are here. *Half-locked* ones (runs; areas in space/look.h) pin one table, so that its tables stay
-// tables and its ids can be read, and see entries change under them. The *lock-free* one (translate) does what hardware
-// does: a read-side section, entries read one by one, nothing else.
+// Two classes of walker are here. *Half-locked* ones (runs; areas in space/look.h) pin one table, so that its
+// tables stay tables and its ids can be read, and see entries change under them. The *lock-free* one (translate)
+// does what hardware does: a read-side section, entries read one by one, nothing else.
 #ifndef VMT_TREE_LOOK_H
 #define VMT_TREE_LOOK_H
 
@@ -101,7 +101,8 @@ static bool run_joins(const struct vmt_run *run, const struct vmt_run *next)
 	bool frames = run->state == VMT_STATE_PRESENT || run->state == VMT_STATE_PARKED;
 
 	return run->state == next->state && run->mapped == next->mapped && run->prot == next->prot &&
-	       run->marker == next->marker && run->payload == next->payload && run->accessed == next->accessed && run->dirty == next->dirty && run->zero == next->zero &&
+	       run->marker == next->marker && run->payload == next->payload &&
+	       run->accessed == next->accessed && run->dirty == next->dirty && run->zero == next->zero &&
 	       (!frames || (!run->zero && run->pa + (run->end - run->start) == next->pa));
 }
 

@@ -18,7 +18,8 @@ struct range_op {
 	enum vmt_status (*inspect)(struct txn *txn, void *arg);
 	// With nothing held: provides what `inspect` missed.
 	enum vmt_status (*prepare)(struct txn *txn, void *arg);
-	// Would setting the slots of a node that has one id change it? NULL: ids do not change, and no arrays are needed.
+	// Would setting the slots of a node that has one id change it? NULL: ids do not change, and no arrays are
+	// needed.
 	bool (*sets)(const struct vmt_node *node, void *arg);
 	bool above;	// an entry may take the place of a table that the range covers whole: lock the one above it
 };
@@ -201,8 +202,9 @@ static bool range_meets_claim(struct txn *txn)
 		uint64_t start = txn->start, last = txn->last;
 
 		range_clamp(node, &start, &last);
-		for (unsigned slot = fmt_index(start, node->level); start <= last && slot <= fmt_index(last, node->level);
-		     slot++)
+		if (start > last)
+			continue;
+		for (unsigned slot = fmt_index(start, node->level); slot <= fmt_index(last, node->level); slot++)
 			if (slot_id(node, slot) == ID_CLAIM && !slot_is_table(node, slot))
 				return true;
 	}
