@@ -307,6 +307,7 @@ enum vmt_status vmt_tree_map(struct vmt_tree *tree, const struct vmt_tree_map *m
 	if (status != VMT_OK)
 		return status;
 	txn_init(&txn, tree);
+	txn.fold = false; // installing empties nothing
 	do {
 		// The step before took a table: this one will probably take one too, and then fill it.
 		if (install.tables && install.last - install.addr >= fmt_table_span(0) - 1)
@@ -315,6 +316,7 @@ enum vmt_status vmt_tree_map(struct vmt_tree *tree, const struct vmt_tree_map *m
 		if (status == VMT_ERR_RETRY)
 			status = VMT_OK;
 	} while (status == VMT_OK && install.addr <= install.last);
+	txn.fold = true; // what others left to us is another matter
 	txn_finish(&txn);
 	if (done)
 		*done = install.addr - map->addr;
