@@ -340,11 +340,9 @@ static void in_the_way(const char *what, int fd, long start, long length)
 	wait(NULL);
 }
 
-static void locking(void)
+static void record_locks(int fd)
 {
-	int fd = open("lock", O_RDWR | O_CREAT, 0600), again = open("lock", O_RDWR);
-	pid_t child;
-	int p[2];
+	int again = open("lock", O_RDWR);
 	struct flock l = range(F_WRLCK, 10, 30);
 
 	answer("lock", fcntl(fd, F_SETLK, &l));
@@ -373,7 +371,14 @@ static void locking(void)
 	wait(NULL);
 	close(again);
 	in_the_way("closing any loses all", fd, 0, 0);
-	l = range(F_WRLCK, 0, 1);
+}
+
+static void deadlock(int fd)
+{
+	struct flock l = range(F_WRLCK, 0, 1);
+	pid_t child;
+	int p[2];
+
 	fcntl(fd, F_SETLK, &l);
 	pipe(p);
 	fflush(stdout);
@@ -395,7 +400,13 @@ static void locking(void)
 	l = range(F_UNLCK, 0, 0);
 	fcntl(fd, F_SETLK, &l);
 	wait(NULL);
-	l = range(F_WRLCK, -1, 1);
+}
+
+static void other_locks(int fd)
+{
+	struct flock l = range(F_WRLCK, -1, 1);
+	int again;
+
 	answer("before the start", fcntl(fd, F_SETLK, &l));
 	l = range(7, 0, 1);
 	answer("odd type", fcntl(fd, F_SETLK, &l));
@@ -419,6 +430,15 @@ static void locking(void)
 	printf("%d %ld %ld %d\n", l.l_type, (long)l.l_start, (long)l.l_len, l.l_pid);
 	close(again);
 	answer("gone with it", fcntl(fd, F_SETLK, &l));
+}
+
+static void locking(void)
+{
+	int fd = open("lock", O_RDWR | O_CREAT, 0600);
+
+	record_locks(fd);
+	deadlock(fd);
+	other_locks(fd);
 	close(fd);
 }
 
