@@ -5,6 +5,7 @@
 #define BENCH_PORT_H
 
 #include <vmtree/frame.h>
+#include <vmtree/names.h>
 #include <vmtree/types.h>
 
 struct bench_arena {

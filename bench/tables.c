@@ -19,12 +19,12 @@
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
 
-uint64_t vmt_port_frame_alloc(void *port, bool zero)
+uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 {
 	struct bench_arena *arena = port;
 	uint64_t pa;
 
-	if (arena->next == arena->count)
+	if (arena->next == arena->count || bytes != VMT_PAGE_SIZE)
 		return VMT_NO_FRAME;
 	pa = (uint64_t)arena->free[arena->next++] << VMT_PAGE_SHIFT;
 	if (zero)
@@ -32,10 +32,11 @@ uint64_t vmt_port_frame_alloc(void *port, bool zero)
 	return pa;
 }
 
-void vmt_port_frame_free(void *port, uint64_t pa)
+void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)
 {
 	struct bench_arena *arena = port;
 
+	(void)bytes;
 	arena->free[--arena->next] = (uint32_t)(pa >> VMT_PAGE_SHIFT);
 }
 

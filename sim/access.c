@@ -135,7 +135,7 @@ static void transfer(struct access *access, uint8_t *at)
 static void perform(struct sim_cpu *cpu, struct access *access, const struct sim_item *item)
 {
 	struct sim_machine *machine = cpu->machine;
-	uint64_t va = access->want.va, pa = item->pa + (va & VMT_PAGE_MASK);
+	uint64_t va = access->want.va, pa = item->pa + (va & SIM_FRAME_MASK);
 	bool reads = access->want.access != VMT_WRITE || access->add;
 
 	if (!sim_in_ram(machine, pa))
@@ -156,7 +156,7 @@ static bool try_once(struct sim_cpu *cpu, struct access *access)
 {
 	struct sim_machine *machine = cpu->machine;
 	struct sim_item *item;
-	uint64_t page = access->want.va & ~VMT_PAGE_MASK;
+	uint64_t page = access->want.va & ~SIM_FRAME_MASK;
 
 	sim_lock(cpu);
 	sim_serve_locked(cpu);
@@ -176,7 +176,7 @@ static bool try_once(struct sim_cpu *cpu, struct access *access)
 		// Intel SDM vol. 3A, 4.10.4.1, and vol. 3C, 29.4.3.1 (EPT): a fault drops what was cached for the
 		// address, tables too.
 		if (!machine->decoder->fault_keeps)
-			sim_tlb_flush(machine, &cpu->active->tlb, page, page + VMT_PAGE_SIZE, true);
+			sim_tlb_flush(machine, &cpu->active->tlb, page, page + SIM_FRAME_SIZE, true);
 	}
 	sim_unlock(cpu);
 	return item;
@@ -236,9 +236,9 @@ static enum vmt_status access_any(struct sim_cpu *cpu, struct access *access)
 
 	if (size < 1 || size > 8)
 		sim_stopf(cpu->machine, va, 0, "an access of %u bytes", size);
-	if ((va & VMT_PAGE_MASK) + size <= VMT_PAGE_SIZE)
+	if ((va & SIM_FRAME_MASK) + size <= SIM_FRAME_SIZE)
 		return access_page(cpu, access);
-	first = (unsigned)(VMT_PAGE_SIZE - (va & VMT_PAGE_MASK));
+	first = (unsigned)(SIM_FRAME_SIZE - (va & SIM_FRAME_MASK));
 	access->size = first;
 	status = access_page(cpu, access);
 	if (status != VMT_OK)
@@ -337,7 +337,7 @@ enum vmt_status sim_try(struct sim_cpu *cpu, uint64_t va, vmt_prot how, bool use
 
 	check_context(cpu, "an access");
 	say_it_in(cpu->machine->decoder, &access.want);
-	if (!size || (va & VMT_PAGE_MASK) + size > VMT_PAGE_SIZE)
+	if (!size || (va & SIM_FRAME_MASK) + size > SIM_FRAME_SIZE)
 		sim_stopf(cpu->machine, va, 0, "sim_try of %u bytes at %#llx", size, (unsigned long long)va);
 	if (!sim_canonical(cpu->machine->decoder, va) || !try_once(cpu, &access))
 		return VMT_ERR_NOT_PRESENT;

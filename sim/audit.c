@@ -44,7 +44,7 @@ static void trace(struct sim_machine *machine, uint64_t root, uint64_t va, struc
 static const char *judge_translation(struct sim_machine *machine, const struct sim_item *item, const struct path *path)
 {
 	const struct sim_entry *entry = &path->entry[path->leaf];
-	uint64_t va = item->page << VMT_PAGE_SHIFT;
+	uint64_t va = item->page << SIM_FRAME_SHIFT;
 	uint64_t offset = va & ((UINT64_C(1) << sim_shift(path->leaf)) - 1);
 
 	if (item->invalid)

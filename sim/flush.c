@@ -97,7 +97,7 @@ static void check_request(struct sim_machine *machine, const struct vmt_flush *f
 	for (unsigned i = 0; i < flush->count; i++) {
 		const struct vmt_flush_range *range = &flush->ranges[i];
 
-		if (range->start >= range->end || (range->start | range->end) & VMT_PAGE_MASK)
+		if (range->start >= range->end || (range->start | range->end) & SIM_FRAME_MASK)
 			sim_stopf(machine, range->start, 0, "vmt_port_flush: the range [%#llx, %#llx)",
 				  (unsigned long long)range->start, (unsigned long long)range->end);
 	}
@@ -174,6 +174,6 @@ void vmt_port_publish(void *port, _Atomic(uint64_t) *first, unsigned count)
 	if (self && self->machine == machine && count && sim_in_ram(machine, where))
 		sim_record(self, &(struct sim_note){
 			.kind = SIM_EVENT_PUBLISH, .where = where, .level = count < 255 ? count : 255,
-			.pa = where & ~VMT_PAGE_MASK,
+			.pa = where & ~SIM_FRAME_MASK,
 			.value = atomic_load_explicit(first, memory_order_relaxed) });
 }

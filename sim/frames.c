@@ -31,7 +31,7 @@
 
 bool sim_in_ram(const struct sim_machine *machine, uint64_t pa)
 {
-	return pa >= SIM_RAM_BASE && (pa - SIM_RAM_BASE) >> VMT_PAGE_SHIFT < machine->frame_count;
+	return pa >= SIM_RAM_BASE && (pa - SIM_RAM_BASE) >> SIM_FRAME_SHIFT < machine->frame_count;
 }
 
 uint8_t *sim_ram(struct sim_machine *machine, uint64_t pa)
@@ -41,12 +41,12 @@ uint8_t *sim_ram(struct sim_machine *machine, uint64_t pa)
 
 static struct vmt_frame *meta_of(struct sim_machine *machine, uint64_t pa)
 {
-	return &machine->meta[(pa - SIM_RAM_BASE) >> VMT_PAGE_SHIFT];
+	return &machine->meta[(pa - SIM_RAM_BASE) >> SIM_FRAME_SHIFT];
 }
 
 static struct sim_frame_state *state_of(struct sim_machine *machine, uint64_t pa)
 {
-	return &machine->frames[(pa - SIM_RAM_BASE) >> VMT_PAGE_SHIFT];
+	return &machine->frames[(pa - SIM_RAM_BASE) >> SIM_FRAME_SHIFT];
 }
 
 uint64_t sim_generation(struct sim_machine *machine, uint64_t pa)
@@ -78,7 +78,7 @@ void sim_frames_init(struct sim_machine *machine, const struct sim_config *confi
 
 	machine->frame_count = machine->limit = machine->free_count = count;
 	machine->frame_random = config->seed ^ 0x66726d73;
-	machine->ram = mmap(NULL, count << VMT_PAGE_SHIFT, PROT_READ | PROT_WRITE,
+	machine->ram = mmap(NULL, count << SIM_FRAME_SHIFT, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	machine->meta = mmap(NULL, count * sizeof(*machine->meta), PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -95,9 +95,9 @@ void sim_frames_init(struct sim_machine *machine, const struct sim_config *confi
 
 void sim_frames_destroy(struct sim_machine *machine)
 {
-	SHOW(machine->ram, machine->frame_count << VMT_PAGE_SHIFT);
+	SHOW(machine->ram, machine->frame_count << SIM_FRAME_SHIFT);
 	SHOW(machine->meta, machine->frame_count * sizeof(*machine->meta));
-	munmap(machine->ram, machine->frame_count << VMT_PAGE_SHIFT);
+	munmap(machine->ram, machine->frame_count << SIM_FRAME_SHIFT);
 	munmap(machine->meta, machine->frame_count * sizeof(*machine->meta));
 	free(machine->frames);
 	free(machine->free);
@@ -127,7 +127,7 @@ static uint64_t take(struct sim_machine *machine)
 
 		machine->free[at] = machine->free[--machine->free_count];
 		machine->peak = machine->peak > used + 1 ? machine->peak : used + 1;
-		pa = SIM_RAM_BASE + ((uint64_t)index << VMT_PAGE_SHIFT);
+		pa = SIM_RAM_BASE + ((uint64_t)index << SIM_FRAME_SHIFT);
 	}
 	pthread_mutex_unlock(&machine->frames_lock);
 	return pa;
@@ -179,7 +179,7 @@ static void verify(struct sim_machine *machine, uint64_t pa)
 	const uint64_t *words = (const uint64_t *)(const void *)sim_ram(machine, pa);
 	const uint32_t *meta = (const uint32_t *)(const void *)meta_of(machine, pa);
 
-	for (unsigned i = 0; i < VMT_PAGE_SIZE / 8; i++) {
+	for (unsigned i = 0; i < SIM_FRAME_SIZE / 8; i++) {
 		if (words[i] != SIM_POISON)
 			sim_stopf(machine, 0, pa, "the frame %#llx was written while it was free: %#llx at offset %u",
 				  (unsigned long long)pa, (unsigned long long)words[i], i * 8);
@@ -194,7 +194,7 @@ static void verify(struct sim_machine *machine, uint64_t pa)
 	}
 }
 
-uint64_t vmt_port_frame_alloc(void *port, bool zero)
+uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 {
 	struct sim_machine *machine = port;
 	struct sim_cpu *cpu = sim_current(machine, "vmt_port_frame_alloc");
@@ -202,6 +202,8 @@ uint64_t vmt_port_frame_alloc(void *port, bool zero)
 	struct sim_frame_state *state;
 	uint64_t pa, generation;
 
+	if (bytes != SIM_FRAME_SIZE)
+		sim_stopf(machine, 0, 0, "vmt_port_frame_alloc: no frames of %llu bytes", (unsigned long long)bytes);
 	sim_check_sleepable(cpu, "vmt_port_frame_alloc");
 	sim_point(cpu, SIM_POINT_ALLOC);
 	pa = fails ? VMT_NO_FRAME : take_patiently(machine, cpu);
@@ -211,14 +213,14 @@ uint64_t vmt_port_frame_alloc(void *port, bool zero)
 	pthread_mutex_unlock(&machine->frames_lock);
 	if (pa == VMT_NO_FRAME)
 		return pa;
-	SHOW(sim_ram(machine, pa), VMT_PAGE_SIZE);
+	SHOW(sim_ram(machine, pa), SIM_FRAME_SIZE);
 	SHOW(meta_of(machine, pa), sizeof(struct vmt_frame));
 	if (sim_generation(machine, pa))
 		verify(machine, pa);
 	if (zero)
-		memset(sim_ram(machine, pa), 0, VMT_PAGE_SIZE);
+		memset(sim_ram(machine, pa), 0, SIM_FRAME_SIZE);
 	else
-		fill(sim_ram(machine, pa), VMT_PAGE_SIZE, SIM_UNSET);
+		fill(sim_ram(machine, pa), SIM_FRAME_SIZE, SIM_UNSET);
 	fill_meta(machine, pa, META_UNSET);
 	state = state_of(machine, pa);
 	state->cpu = cpu->number;
@@ -272,14 +274,14 @@ static void check_unreachable(struct sim_machine *machine, uint64_t pa)
 	}
 }
 
-void vmt_port_frame_free(void *port, uint64_t pa)
+void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)
 {
 	struct sim_machine *machine = port;
 	struct sim_cpu *cpu = sim_self();
 	struct sim_frame_state *state;
 	uint64_t generation;
 
-	if (!sim_in_ram(machine, pa) || pa & VMT_PAGE_MASK)
+	if (!sim_in_ram(machine, pa) || pa & SIM_FRAME_MASK || bytes != SIM_FRAME_SIZE)
 		sim_stopf(machine, 0, pa, "vmt_port_frame_free: %#llx is no frame", (unsigned long long)pa);
 	state = state_of(machine, pa);
 	if (atomic_load_explicit(&state->cached, memory_order_relaxed))
@@ -290,14 +292,14 @@ void vmt_port_frame_free(void *port, uint64_t pa)
 		sim_stopf(machine, 0, pa, "the frame %#llx is freed twice", (unsigned long long)pa);
 	if (cpu && cpu->machine == machine)
 		sim_record(cpu, &(struct sim_note){ .kind = SIM_EVENT_FREE, .pa = pa, .value = generation });
-	fill(sim_ram(machine, pa), VMT_PAGE_SIZE, SIM_POISON);
+	fill(sim_ram(machine, pa), SIM_FRAME_SIZE, SIM_POISON);
 	if (meta_refs(machine, pa))
 		sim_stopf(machine, 0, pa, "the frame %#llx is freed while somebody holds it", (unsigned long long)pa);
 	fill_meta(machine, pa, META_POISON);
-	HIDE(sim_ram(machine, pa), VMT_PAGE_SIZE);
+	HIDE(sim_ram(machine, pa), SIM_FRAME_SIZE);
 	HIDE(meta_of(machine, pa)->bytes + 8, sizeof(struct vmt_frame) - 8); // the words before hold the count
 	pthread_mutex_lock(&machine->frames_lock);
-	machine->free[machine->free_count++] = (uint32_t)((pa - SIM_RAM_BASE) >> VMT_PAGE_SHIFT);
+	machine->free[machine->free_count++] = (uint32_t)((pa - SIM_RAM_BASE) >> SIM_FRAME_SHIFT);
 	pthread_mutex_unlock(&machine->frames_lock);
 }
 
@@ -329,7 +331,7 @@ uint64_t sim_leaked_frames(struct sim_machine *machine)
 
 		if (generation & 1 && leaked++ < 20)
 			sim_logf(machine, "leaked: the frame %#llx, its allocation number %llu, by CPU %u",
-				 (unsigned long long)(SIM_RAM_BASE + (i << VMT_PAGE_SHIFT)),
+				 (unsigned long long)(SIM_RAM_BASE + (i << SIM_FRAME_SHIFT)),
 				 (unsigned long long)(generation + 1) / 2, machine->frames[i].cpu);
 	}
 	return leaked;

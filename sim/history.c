@@ -70,7 +70,7 @@ static bool about_address(const struct seen *event, uint64_t va)
 	case SIM_EVENT_WRITE:
 	case SIM_EVENT_FAULT:
 	case SIM_EVENT_FAULT_DONE:
-		return event->va >> VMT_PAGE_SHIFT == va >> VMT_PAGE_SHIFT;
+		return event->va >> SIM_FRAME_SHIFT == va >> SIM_FRAME_SHIFT;
 	case SIM_EVENT_ALLOC:
 	case SIM_EVENT_FREE:
 		return false;
@@ -95,7 +95,7 @@ static bool goes_through(const struct seen *event, uint64_t va)
 
 static bool wanted(const struct seen *event, uint64_t va, uint64_t pa)
 {
-	uint64_t frame = pa & ~VMT_PAGE_MASK;
+	uint64_t frame = pa & ~SIM_FRAME_MASK;
 
 	if (!event->sequence)
 		return false;

@@ -44,6 +44,11 @@ struct vmt_space;
 // Physical address of the first frame of RAM: above 4 GiB, so that a truncated address shows.
 #define SIM_RAM_BASE UINT64_C(0x200000000)
 
+// RAM comes in frames of this size, the smallest page of any format.
+#define SIM_FRAME_SHIFT 12
+#define SIM_FRAME_SIZE	(UINT64_C(1) << SIM_FRAME_SHIFT)
+#define SIM_FRAME_MASK	(SIM_FRAME_SIZE - 1)
+
 // ---- The machine -------------------------------------------------------------------------------------------------
 
 // How hostile the MMU is. Percentages are of the occasions on which the choice exists.

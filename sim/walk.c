@@ -135,7 +135,7 @@ static bool descend(struct sim_cpu *cpu, struct step *step, const struct sim_wan
 	step->may &= step->entry.may;
 	item = (struct sim_item){
 		.page = want->va >> sim_shift(step->level), .level = (uint8_t)step->level, .entry = step->value,
-		.va = want->va & ~VMT_PAGE_MASK, .where = step->where, .pa = step->entry.pa, .may = (uint8_t)step->may,
+		.va = want->va & ~SIM_FRAME_MASK, .where = step->where, .pa = step->entry.pa, .may = (uint8_t)step->may,
 		.generation = target_generation(cpu, step, step->entry.pa, want->va) };
 	keep(cpu, &item, SIM_EVENT_TABLE);
 	step->table = item.pa;
@@ -147,7 +147,7 @@ static bool descend(struct sim_cpu *cpu, struct step *step, const struct sim_wan
 static void remember_absent(struct sim_cpu *cpu, const struct step *step, uint64_t va)
 {
 	struct sim_machine *machine = cpu->machine;
-	struct sim_item item = { .page = va >> 12, .va = va & ~VMT_PAGE_MASK, .invalid = true,
+	struct sim_item item = { .page = va >> 12, .va = va & ~SIM_FRAME_MASK, .invalid = true,
 				 .where = step->where, .entry = step->value, .leaf_level = (uint8_t)step->level };
 
 	if (!machine->decoder->caches_absence || !sim_chance(&cpu->random, machine->hostility.negative))
@@ -174,7 +174,7 @@ static int finish(struct sim_cpu *cpu, struct step *step, const struct sim_want 
 		return -1;
 	item = (struct sim_item){
 		.page = want->va >> 12, .leaf_level = (uint8_t)step->level, .entry = step->value,
-		.va = want->va & ~VMT_PAGE_MASK, .where = step->where, .may = (uint8_t)may,
+		.va = want->va & ~SIM_FRAME_MASK, .where = step->where, .may = (uint8_t)may,
 		.pa = step->entry.pa + (offset & ~UINT64_C(0xfff)),
 		.dirty = step->entry.dirty || writes };
 	item.generation = target_generation(cpu, step, item.pa, want->va);

@@ -21,6 +21,8 @@ static const char *const names[VMT_STATUS_COUNT] = {
 	[VMT_ERR_NO_SPACE] = "VMT_ERR_NO_SPACE",
 	[VMT_ERR_LIMIT] = "VMT_ERR_LIMIT",
 	[VMT_ERR_RETRY] = "VMT_ERR_RETRY",
+	[VMT_ERR_SIZE] = "VMT_ERR_SIZE",
+	[VMT_ERR_MARKER] = "VMT_ERR_MARKER",
 };
 
 const char *vmt_status_name(enum vmt_status status)

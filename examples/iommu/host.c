@@ -23,11 +23,12 @@ _Thread_local unsigned host_cpu;
 static void grace_poll(struct host *host);
 
 // The place to sleep or to take memory from elsewhere: no lock of the library is held. Here it sees to deferred frees.
-uint64_t vmt_port_frame_alloc(void *port, bool zero)
+uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 {
 	struct host *host = port;
 	uint64_t pa = VMT_NO_FRAME;
 
+	(void)bytes; // PAGE: it is all that this format's tables take
 	grace_poll(host);
 	pthread_mutex_lock(&host->lock);
 	if (host->free_count)
@@ -40,10 +41,11 @@ uint64_t vmt_port_frame_alloc(void *port, bool zero)
 
 // Called with locks of the library held, so it must not wait for anybody who waits for these. The mutex is innermost:
 // its holder waits for nobody. (A kernel takes a spin lock here.)
-void vmt_port_frame_free(void *port, uint64_t pa)
+void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)
 {
 	struct host *host = port;
 
+	(void)bytes;
 	pthread_mutex_lock(&host->lock);
 	host->free[host->free_count++] = pa;
 	pthread_mutex_unlock(&host->lock);

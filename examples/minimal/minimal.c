@@ -21,9 +21,9 @@ static bool taken[FRAMES];
 static _Alignas(64) char block[4][2048];
 static bool block_taken[4];
 
-uint64_t vmt_port_frame_alloc(void *port, bool zero)
+uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 {
-	(void)port;
+	(void)port, (void)bytes;
 	for (unsigned i = 0; i < FRAMES; i++) {
 		if (taken[i])
 			continue;
@@ -35,9 +35,9 @@ uint64_t vmt_port_frame_alloc(void *port, bool zero)
 	return VMT_NO_FRAME;
 }
 
-void vmt_port_frame_free(void *port, uint64_t pa)
+void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)
 {
-	(void)port;
+	(void)port, (void)bytes;
 	taken[(pa - (uintptr_t)memory) / VMT_PAGE_SIZE] = false;
 }
 

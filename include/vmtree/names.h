@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One core, many formats. The library is compiled once for each table format; the functions of one format all carry
 // its name: `vmt_x86_64_4_map`, `vmt_riscv_sv39_map`. A file says which it means by defining VMT_FORMAT before it
-// includes a header of the library, and then writes the plain names:
+// includes a header of the library, and then writes the plain names (VMT_PAGE_SIZE among them):
 //
 //	#define VMT_FORMAT x86_64_4
 //	#include <vmtree/vmtree.h>
@@ -15,6 +15,8 @@
 //	x86_64_4, x86_64_5		x86-64 with four and five levels
 //	riscv_sv39, _sv48, _sv57	RISC-V
 //	aarch64_s1, aarch64_s2		AArch64 with 4 KiB granule and 48 bits: processes, and guests
+//	..._16k, ..._64k		the same with 16 and 64 KiB granule
+//	..._4k_52, ..._16k_52, ..._64k_52 with 52 bits of address and of physical address (FEAT_LPA2; FEAT_LVA, FEAT_LPA)
 //	ept, amd_npt			guests on Intel's and AMD's processors
 //	vtd_ss, amd_v1			devices behind Intel's and AMD's IOMMUs: no permission to execute
 #ifndef VMTREE_NAMES_H
@@ -24,9 +26,36 @@
 #error "define VMT_FORMAT (x86_64_4, riscv_sv39, ...: the list is above) before including vmtree headers"
 #endif
 
+// The base page of a format: the smallest leaf, and the size of a table. 2^VMT_PAGE_SHIFT bytes.
+#define VMT_PAGE_SHIFT_x86_64_4			12
+#define VMT_PAGE_SHIFT_x86_64_5			12
+#define VMT_PAGE_SHIFT_riscv_sv39		12
+#define VMT_PAGE_SHIFT_riscv_sv48		12
+#define VMT_PAGE_SHIFT_riscv_sv57		12
+#define VMT_PAGE_SHIFT_ept			12
+#define VMT_PAGE_SHIFT_amd_npt			12
+#define VMT_PAGE_SHIFT_vtd_ss			12
+#define VMT_PAGE_SHIFT_amd_v1			12
+#define VMT_PAGE_SHIFT_aarch64_s1		12
+#define VMT_PAGE_SHIFT_aarch64_s1_16k		14
+#define VMT_PAGE_SHIFT_aarch64_s1_64k		16
+#define VMT_PAGE_SHIFT_aarch64_s1_4k_52		12
+#define VMT_PAGE_SHIFT_aarch64_s1_16k_52	14
+#define VMT_PAGE_SHIFT_aarch64_s1_64k_52	16
+#define VMT_PAGE_SHIFT_aarch64_s2		12
+#define VMT_PAGE_SHIFT_aarch64_s2_16k		14
+#define VMT_PAGE_SHIFT_aarch64_s2_64k		16
+#define VMT_PAGE_SHIFT_aarch64_s2_4k_52		12
+#define VMT_PAGE_SHIFT_aarch64_s2_16k_52	14
+#define VMT_PAGE_SHIFT_aarch64_s2_64k_52	16
+
 #define VMT_PASTE_(a, b, c) a##b##c
 #define VMT_PASTE(a, b, c)  VMT_PASTE_(a, b, c)
 #define VMT_NAME(name)      VMT_PASTE(vmt_, VMT_FORMAT, name)
+
+#define VMT_PAGE_SHIFT VMT_PASTE(VMT_PAGE_SHIFT_, VMT_FORMAT, )
+#define VMT_PAGE_SIZE  (UINT64_C(1) << VMT_PAGE_SHIFT)
+#define VMT_PAGE_MASK  (VMT_PAGE_SIZE - 1)
 
 #define vmt_create		VMT_NAME(_create)
 #define vmt_destroy		VMT_NAME(_destroy)

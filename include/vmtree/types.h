@@ -15,14 +15,8 @@
 #define VMT_VERSION_MINOR 1
 #define VMT_VERSION_PATCH 0
 
-// The base page. All formats of this version have a 4 KiB granule.
-#define VMT_PAGE_SHIFT 12
-#define VMT_PAGE_SIZE  (UINT64_C(1) << VMT_PAGE_SHIFT)
-#define VMT_PAGE_MASK  (VMT_PAGE_SIZE - 1)
-
-// Slots of one table, and the most CPUs that a space can be active on.
-#define VMT_TABLE_SLOTS 512
-#define VMT_MAX_CPUS    256
+// The most CPUs that a space can be active on.
+#define VMT_MAX_CPUS 256
 
 // No physical frame: what an allocation returns that found none. Never the address of a frame.
 #define VMT_NO_FRAME UINT64_MAX
@@ -49,6 +43,8 @@ enum vmt_status {
 	VMT_ERR_NO_SPACE = 15,	// no free range of that size
 	VMT_ERR_LIMIT = 16,	// a limit of the space was reached (attribute arrays, descriptors)
 	VMT_ERR_RETRY = 17,	// bounded retries under a race were used up; nothing is lost, try again
+	VMT_ERR_SIZE = 18,	// a leaf size that the format does not have, or a limit below its smallest
+	VMT_ERR_MARKER = 19,	// a marker is there, and its kind has no handler
 	VMT_STATUS_COUNT
 };
 
@@ -66,5 +62,32 @@ enum {
 
 // An access, as a fault reports it: exactly one of VMT_READ, VMT_WRITE, VMT_EXEC.
 typedef uint32_t vmt_prot;
+
+// What kind of memory a leaf maps: how it is cached and ordered. Each format's header says which of its encodings stand
+// for these, and what the embedder has to put into a register (PAT, MAIR) for them.
+enum vmt_memory {
+	VMT_MEMORY_NORMAL = 0,		// RAM: cached, write-back, coherent
+	VMT_MEMORY_NONCACHED = 1,	// RAM that is not cached, writes may be combined (a frame buffer)
+	VMT_MEMORY_DEVICE = 2,		// registers: neither cached nor combined nor reordered
+};
+
+// The three classes of walker. Each function of the library that walks a tree is marked with its own.
+//
+// VMT_LOCKED: holds the lock of every table in which it changes something, from before it looks until after the flush
+// of what it took away; so what it decides on stands still, and what it removed is unreachable when it returns. Called
+// with preemption on, outside of read-side sections; may allocate, and wait for other locked and half-locked walkers
+// of the same tables.
+//
+// VMT_HALF_LOCKED: pins one table at a time. A pin keeps its tables tables and its leaves leaves, and its attributes as
+// they are; entries in tables below change meanwhile. What it reports existed, table by table. Called like a locked
+// walker; waits for locked walkers of that one table only.
+//
+// VMT_LOCK_FREE: walks as the hardware does, inside a read-side section, reading each entry once, and waits for nobody.
+// What it saw may be history when it returns; a reference that it took is not, for it read the whole path again after
+// taking it. Tables that it stands in are not reused before its section ends. Any context in which the port can enter
+// a read-side section.
+#define VMT_LOCKED
+#define VMT_HALF_LOCKED
+#define VMT_LOCK_FREE
 
 #endif

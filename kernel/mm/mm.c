@@ -52,8 +52,8 @@ bool mm_shutdown(void)
 static void fill_kernel_half(void *owner, void *root_table)
 {
 	(void)owner;
-	memcpy((uint64_t *)root_table + VMT_TABLE_SLOTS / 2,
-		kernel_root_table() + VMT_TABLE_SLOTS / 2, PAGE_SIZE / 2);
+	memcpy((char *)root_table + PAGE_SIZE / 2,
+		(const char *)kernel_root_table() + PAGE_SIZE / 2, PAGE_SIZE / 2);
 }
 
 static struct mm *mm_alloc(void)

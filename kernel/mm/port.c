@@ -72,11 +72,11 @@ static bool memory_low(void)
  * mm_again reclaims where nothing at all is held. Waiting for frames on their way through a grace
  * period is cheap and is done here.
  */
-uint64_t vmt_port_frame_alloc(void *port, bool zero)
+uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 {
 	uint64_t pa = FRAME_NONE;
 
-	(void)port;
+	(void)port, (void)bytes; /* one page: x86-64 has no tables of another size */
 	if (!memory_low())
 		pa = frame_alloc(0, zero ? FRAME_ZERO : 0);
 	if (pa == FRAME_NONE && may_sleep() && grace_pending()) {
@@ -87,9 +87,9 @@ uint64_t vmt_port_frame_alloc(void *port, bool zero)
 	return pa == FRAME_NONE ? VMT_NO_FRAME : pa;
 }
 
-void vmt_port_frame_free(void *port, uint64_t pa)
+void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)
 {
-	(void)port;
+	(void)port, (void)bytes;
 	frame_free(pa, 0);
 }
 

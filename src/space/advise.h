@@ -137,10 +137,10 @@ enum vmt_status vmt_lazy_free(struct vmt_space *space, uint64_t addr, uint64_t l
 // Clears everything below `node`, which lies in the window with all that is below it, and unlinks what becomes empty.
 static void guard_empty_below(struct txn *txn, struct vmt_node *node)
 {
-	leaf_zap(txn, node, 0, VMT_TABLE_SLOTS - 1, ZAP_ALL);
+	leaf_zap(txn, node, 0, FMT_SLOTS - 1, ZAP_ALL);
 	if (node->level == 0 || node_live(node) == 0)
 		return;
-	for (unsigned slot = 0; slot < VMT_TABLE_SLOTS; slot++) {
+	for (unsigned slot = 0; slot < FMT_SLOTS; slot++) {
 		uint64_t e = entry_load(node, slot);
 		struct vmt_node *child;
 

@@ -90,7 +90,7 @@ static void check_child(struct check *check, struct vmt_node *node, unsigned slo
 	else if (atomic_load_explicit(&child->state, memory_order_relaxed) != NODE_ATTACHED)
 		check_report(check, node, slot, "the table below is detached");
 	else
-		check_node(check, child, 0, VMT_TABLE_SLOTS - 1);
+		check_node(check, child, 0, FMT_SLOTS - 1);
 }
 
 // A node that should have been folded.
@@ -113,7 +113,7 @@ static void check_node_fields(struct check *check, const struct vmt_node *node, 
 		check_report(check, node, 0, "the lock is held or marked with nobody at work");
 	if (atomic_load_explicit(&node->no_refs, memory_order_relaxed))
 		check_report(check, node, 0, "a table's frame has references");
-	if (node->ids && ids_breaks(node->ids, 0, VMT_TABLE_SLOTS - 1) != node->breaks)
+	if (node->ids && ids_breaks(node->ids, 0, FMT_SLOTS - 1) != node->breaks)
 		check_report(check, node, 0, "the count of breaks is wrong");
 	if (node->ids && node->breaks == 0)
 		check_report(check, node, 0, "an array where one id would do");

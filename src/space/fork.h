@@ -59,7 +59,7 @@ static void fork_use_ids(struct fork *fork, const struct vmt_node *node)
 		node_use_id(&fork->txn, node->id);
 		return;
 	}
-	for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++) {
+	for (unsigned i = 0; i < FMT_SLOTS; i++) {
 		bool known = false;
 
 		if (!(node->ids[i] & ID_COUNTED) || (i && node->ids[i] == node->ids[i - 1]))
@@ -220,7 +220,7 @@ static bool fork_skips(struct fork *fork, struct vmt_node *child, const struct v
 
 static enum vmt_status fork_tree(struct fork *fork, struct vmt_node *from, struct vmt_node *to)
 {
-	unsigned first = 0, last = VMT_TABLE_SLOTS - 1;
+	unsigned first = 0, last = FMT_SLOTS - 1;
 	enum vmt_status status;
 
 	while (fork_outside(fork, from, first))

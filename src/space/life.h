@@ -19,7 +19,7 @@ enum vmt_status vmt_create(void *port, unsigned cpus, struct vmt **result)
 	vmt->zero_pa = VMT_NO_FRAME;
 	vmt->backings = vmt_port_mem_alloc(port, sizeof(*vmt->backings));
 	if (vmt->backings)
-		vmt->zero_pa = vmt_port_frame_alloc(port, true);
+		vmt->zero_pa = vmt_port_frame_alloc(port, VMT_PAGE_SIZE, true);
 	if (vmt->zero_pa == VMT_NO_FRAME) {
 		if (vmt->backings)
 			vmt_port_mem_free(port, vmt->backings, sizeof(*vmt->backings));
@@ -52,7 +52,7 @@ enum vmt_status vmt_destroy(struct vmt *vmt)
 	vmt_port_mem_free(port, vmt->backings, sizeof(*vmt->backings));
 	zero = data_of_frame(port, vmt->zero_pa);
 	atomic_store_explicit(&zero->refs, 0, memory_order_relaxed);
-	vmt_port_frame_free(port, vmt->zero_pa);
+	vmt_port_frame_free(port, vmt->zero_pa, VMT_PAGE_SIZE);
 	vmt_port_mem_free(port, vmt, sizeof(*vmt));
 	return VMT_OK;
 }
@@ -80,7 +80,7 @@ static enum vmt_status space_new(struct vmt *vmt, const struct vmt_space_config 
 	void *port = vmt->port;
 	struct vmt_space *space = vmt_port_mem_alloc(port, sizeof(*space));
 	struct vmt_cpu *cpu = vmt_port_mem_alloc(port, vmt->cpus * sizeof(*cpu));
-	uint64_t root = vmt_port_frame_alloc(port, true);
+	uint64_t root = vmt_port_frame_alloc(port, VMT_PAGE_SIZE, true);
 
 	if (!space || !cpu || root == VMT_NO_FRAME) {
 		if (space)
@@ -88,7 +88,7 @@ static enum vmt_status space_new(struct vmt *vmt, const struct vmt_space_config 
 		if (cpu)
 			vmt_port_mem_free(port, cpu, vmt->cpus * sizeof(*cpu));
 		if (root != VMT_NO_FRAME)
-			vmt_port_frame_free(port, root);
+			vmt_port_frame_free(port, root, VMT_PAGE_SIZE);
 		return VMT_ERR_NO_MEMORY;
 	}
 	memset(space, 0, sizeof(*space));
@@ -127,15 +127,15 @@ static void space_free_below(struct txn *txn, struct vmt_node *node, unsigned fi
 		if (!e)
 			continue;
 		if (fmt_is_table(e, node->level)) {
-			space_free_below(txn, node_of_table(txn->port, fmt_pa(e)), 0, VMT_TABLE_SLOTS - 1);
-			vmt_port_frame_free(txn->port, fmt_pa(e));
+			space_free_below(txn, node_of_table(txn->port, fmt_pa(e)), 0, FMT_SLOTS - 1);
+			vmt_port_frame_free(txn->port, fmt_pa(e), VMT_PAGE_SIZE);
 		} else if (fmt_holds_frame(e, node->level) && entry_frame(e) != txn->tree->vmt->zero_pa) {
 			frame_unref(txn->port, entry_frame(e));
 		}
 		node_add_live(node, -1);
 	}
 	if (node->ids) {
-		ids_set(txn, node, 0, VMT_TABLE_SLOTS - 1, 0);
+		ids_set(txn, node, 0, FMT_SLOTS - 1, 0);
 	} else {
 		node_unuse_id(txn, node->id);
 		node->id = 0;
@@ -155,7 +155,7 @@ static void space_free(struct vmt_space *space)
 	space_free_below(&txn, tree->root, fmt_index(tree->start, FMT_TOP), fmt_index(tree->end - 1, FMT_TOP));
 	vmt_port_preempt_on(tree->port);
 	txn_finish(&txn);
-	vmt_port_frame_free(tree->port, root);
+	vmt_port_frame_free(tree->port, root, VMT_PAGE_SIZE);
 	vmt_port_mem_free(tree->port, tree->cpu, vmt->cpus * sizeof(*tree->cpu));
 	vmt_port_mem_free(tree->port, space, sizeof(*space));
 	// Release pairs with the acquire in vmt_destroy.

@@ -48,7 +48,7 @@ static bool radix_covers(unsigned height, uint64_t index)
 // A frame for the inside of the tree, freed by the caller if another CPU was faster.
 static uint64_t radix_frame(struct vmt_object *object)
 {
-	return vmt_port_frame_alloc(object->vmt->port, true);
+	return vmt_port_frame_alloc(object->vmt->port, VMT_PAGE_SIZE, true);
 }
 
 // Puts roots on top until the tree covers `index`.
@@ -68,7 +68,7 @@ static enum vmt_status radix_grow(struct vmt_object *object, uint64_t index)
 							    memory_order_release, memory_order_acquire))
 			root = pa | ((root & VMT_PAGE_MASK) + 1);
 		else
-			vmt_port_frame_free(object->vmt->port, pa);
+			vmt_port_frame_free(object->vmt->port, pa, VMT_PAGE_SIZE);
 	}
 	return VMT_OK;
 }
@@ -84,7 +84,7 @@ static _Atomic(uint64_t) *radix_word(struct vmt_object *object, uint64_t index, 
 		return NULL;
 	words = radix_words(object, root & ~VMT_PAGE_MASK);
 	while (--height > 0) {
-		_Atomic(uint64_t) *word = &words[index >> (RADIX_BITS * height) & (VMT_TABLE_SLOTS - 1)];
+		_Atomic(uint64_t) *word = &words[index >> (RADIX_BITS * height) & (FMT_SLOTS - 1)];
 		// Acquire pairs with the release below.
 		uint64_t pa = atomic_load_explicit(word, memory_order_acquire);
 
@@ -97,11 +97,11 @@ static _Atomic(uint64_t) *radix_word(struct vmt_object *object, uint64_t index, 
 								    memory_order_acquire))
 				pa = fresh;
 			else
-				vmt_port_frame_free(object->vmt->port, fresh);
+				vmt_port_frame_free(object->vmt->port, fresh, VMT_PAGE_SIZE);
 		}
 		words = radix_words(object, pa);
 	}
-	return &words[index & (VMT_TABLE_SLOTS - 1)];
+	return &words[index & (FMT_SLOTS - 1)];
 }
 
 // Takes a reference on a frame that was found somewhere without a lock; false if its count is zero.
@@ -161,12 +161,12 @@ static enum vmt_status object_make_page(struct vmt_object *object, uint64_t inde
 	void *port = object->vmt->port;
 	struct vmt_data *data;
 
-	*pa = vmt_port_frame_alloc(port, true);
+	*pa = vmt_port_frame_alloc(port, VMT_PAGE_SIZE, true);
 	if (*pa == VMT_NO_FRAME)
 		return VMT_ERR_NO_MEMORY;
 	if (object->ops && object->ops->fill &&
 	    object->ops->fill(object->owner, index, vmt_port_frame_ptr(port, *pa)) != VMT_OK) {
-		vmt_port_frame_free(port, *pa);
+		vmt_port_frame_free(port, *pa, VMT_PAGE_SIZE);
 		return VMT_ERR_BUS;
 	}
 	data = data_of_frame(port, *pa);
@@ -260,7 +260,7 @@ static void object_drop(struct vmt_object *object, _Atomic(uint64_t) *words, uns
 {
 	uint64_t span = UINT64_C(1) << (RADIX_BITS * (height - 1));
 
-	for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++, base += span) {
+	for (unsigned i = 0; i < FMT_SLOTS; i++, base += span) {
 		uint64_t pa;
 
 		if (base + span <= from)
@@ -274,7 +274,7 @@ static void object_drop(struct vmt_object *object, _Atomic(uint64_t) *words, uns
 			continue;
 		object_drop(object, radix_words(object, pa), height - 1, base, from, all);
 		if (all)
-			vmt_port_frame_free(object->vmt->port, pa);
+			vmt_port_frame_free(object->vmt->port, pa, VMT_PAGE_SIZE);
 	}
 }
 
@@ -286,7 +286,7 @@ static void object_drop_from(struct vmt_object *object, uint64_t from, bool all)
 		return;
 	object_drop(object, radix_words(object, root & ~VMT_PAGE_MASK), root & VMT_PAGE_MASK, 0, from, all);
 	if (all)
-		vmt_port_frame_free(object->vmt->port, root & ~VMT_PAGE_MASK);
+		vmt_port_frame_free(object->vmt->port, root & ~VMT_PAGE_MASK, VMT_PAGE_SIZE);
 }
 
 enum vmt_status vmt_object_create(struct vmt *vmt, uint64_t size, const struct vmt_object_ops *ops, void *owner,

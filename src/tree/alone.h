@@ -47,7 +47,7 @@ enum vmt_status vmt_tree_create(void *port, const struct vmt_tree_config *config
 	alone = vmt_port_mem_alloc(port, alone_bytes(config->cpus));
 	if (!alone)
 		return VMT_ERR_NO_MEMORY;
-	root = vmt_port_frame_alloc(port, true);
+	root = vmt_port_frame_alloc(port, VMT_PAGE_SIZE, true);
 	if (root == VMT_NO_FRAME) {
 		vmt_port_mem_free(port, alone, alone_bytes(config->cpus));
 		return VMT_ERR_NO_MEMORY;
@@ -82,8 +82,8 @@ static void alone_free_below(struct vmt_tree *tree, struct vmt_node *node, unsig
 
 		if (!fmt_is_table(e, node->level))
 			continue;
-		alone_free_below(tree, node_of_table(tree->port, fmt_pa(e)), 0, VMT_TABLE_SLOTS - 1);
-		vmt_port_frame_free(tree->port, fmt_pa(e));
+		alone_free_below(tree, node_of_table(tree->port, fmt_pa(e)), 0, FMT_SLOTS - 1);
+		vmt_port_frame_free(tree->port, fmt_pa(e), VMT_PAGE_SIZE);
 	}
 }
 
@@ -93,7 +93,7 @@ void vmt_tree_destroy(struct vmt_tree *tree)
 	void *port = tree->port;
 
 	alone_free_below(tree, tree->root, fmt_index(tree->start, FMT_TOP), fmt_index(tree->end - 1, FMT_TOP));
-	vmt_port_frame_free(port, tree->root_pa);
+	vmt_port_frame_free(port, tree->root_pa, VMT_PAGE_SIZE);
 	vmt_port_mem_free(port, alone, alone_bytes(alone->cpus));
 }
 
@@ -181,7 +181,7 @@ static void install_chain(struct install *install, struct txn *txn, struct vmt_n
 	uint64_t entry = 0;
 
 	while (at->level > level) {
-		bool whole = at->level == level + 1 && n == VMT_TABLE_SLOTS;
+		bool whole = at->level == level + 1 && n == FMT_SLOTS;
 		uint64_t pa = whole ? txn->pool.page : txn->pool.table[--txn->pool.tables];
 		struct vmt_node *below = node_new_at(txn, at, slot, pa);
 
@@ -242,9 +242,9 @@ static enum vmt_status install_step(struct install *install, struct txn *txn)
 	tables = install->tables = node->level - level;
 	if (tables && entry_load(node, fmt_index(install->addr, node->level))) {
 		room = 0; // a larger leaf or a marker
-	} else if (tables && !install_provided(txn, tables, wanted == VMT_TABLE_SLOTS)) {
+	} else if (tables && !install_provided(txn, tables, wanted == FMT_SLOTS)) {
 		txn_abort(txn);
-		status = install_provide(install, txn, tables, wanted == VMT_TABLE_SLOTS);
+		status = install_provide(install, txn, tables, wanted == FMT_SLOTS);
 		return status == VMT_OK ? VMT_ERR_RETRY : status;
 	} else if (tables) {
 		install_chain(install, txn, node, level, first, wanted);
@@ -333,7 +333,7 @@ static void remove_table(struct txn *txn, struct vmt_node *parent, unsigned slot
 	struct vmt_node *node = node_of_table(txn->port, fmt_pa(e));
 
 	if (node->level > 0)
-		for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++)
+		for (unsigned i = 0; i < FMT_SLOTS; i++)
 			if (slot_is_table(node, i))
 				remove_table(txn, node, i);
 	// Relaxed: read under the node's lock, which the window holds.

@@ -40,7 +40,7 @@ static void frame_unref(void *port, uint64_t pa)
 
 	// Release: our use of the frame comes before its reuse. Acquire: the last one sees all others' uses as done.
 	if (data && atomic_fetch_sub_explicit(&data->refs, 1, memory_order_acq_rel) == 1)
-		vmt_port_frame_free(port, pa);
+		vmt_port_frame_free(port, pa, VMT_PAGE_SIZE);
 }
 
 static void batch_free_frames(struct batch *batch)
@@ -62,7 +62,7 @@ static void table_run_free(void *port, struct vmt_deferred *self)
 {
 	struct vmt_node *node = (struct vmt_node *)((char *)self - offsetof(struct vmt_node, deferred));
 
-	vmt_port_frame_free(port, node->base);
+	vmt_port_frame_free(port, node->base, VMT_PAGE_SIZE);
 }
 
 // Flushes, then lets go of the frames. Node locks are still held: nothing new enters the place of what was removed

@@ -44,7 +44,7 @@ static enum vmt_status replace_step(struct install *install, struct txn *txn)
 	enum vmt_status status;
 	struct vmt_node *node;
 
-	if (n == VMT_TABLE_SLOTS) {
+	if (n == FMT_SLOTS) {
 		n /= 2;
 		last = install->addr + n * fmt_span(level) - 1;
 	}
@@ -138,9 +138,9 @@ static bool collapse_fits(const struct vmt_node *node)
 {
 	uint64_t e = entry_load(node, 0), pa = fmt_pa(e), span = fmt_span(node->level);
 
-	if (node_live(node) < VMT_TABLE_SLOTS || !fmt_is_leaf(e, node->level) || pa & (fmt_table_span(node->level) - 1))
+	if (node_live(node) < FMT_SLOTS || !fmt_is_leaf(e, node->level) || pa & (fmt_table_span(node->level) - 1))
 		return false;
-	for (unsigned slot = 1; slot < VMT_TABLE_SLOTS; slot++) {
+	for (unsigned slot = 1; slot < FMT_SLOTS; slot++) {
 		uint64_t next = entry_load(node, slot);
 
 		if (!fmt_is_leaf(next, node->level) || fmt_pa(next) != pa + slot * span ||
@@ -156,7 +156,7 @@ static uint64_t collapse_leaf(const struct vmt_node *node, bool user)
 	uint64_t first = entry_load(node, 0);
 	uint64_t leaf = fmt_clean(fmt_make_leaf(fmt_pa(first), node->level + 1u, fmt_prot(first), user));
 
-	for (unsigned slot = 0; slot < VMT_TABLE_SLOTS; slot++) {
+	for (unsigned slot = 0; slot < FMT_SLOTS; slot++) {
 		uint64_t e = entry_load(node, slot);
 
 		if (fmt_dirty(e))

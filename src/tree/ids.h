@@ -28,7 +28,7 @@ static void node_unuse_id(struct txn *txn, uint32_t id)
 
 static bool ids_contain(const uint32_t *ids, uint32_t id)
 {
-	for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++)
+	for (unsigned i = 0; i < FMT_SLOTS; i++)
 		if (ids[i] == id)
 			return true;
 	return false;
@@ -59,17 +59,17 @@ static void ids_expand(struct txn *txn, struct vmt_node *node)
 	uint32_t *ids = txn->pool.array[--txn->pool.arrays];
 	uint64_t pair = (uint64_t)node->id << 32 | node->id;
 
-	for (unsigned i = 0; i < VMT_TABLE_SLOTS; i += 2)
+	for (unsigned i = 0; i < FMT_SLOTS; i += 2)
 		__builtin_memcpy(&ids[i], &pair, sizeof(pair));
 	node->ids = ids;
 	node->breaks = 0;
 	count(txn->tree, array_bytes, (int64_t)ARRAY_BYTES);
 	if (!node_has_tables(node))
 		return;
-	for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++)
+	for (unsigned i = 0; i < FMT_SLOTS; i++)
 		if (slot_is_table(node, i))
 			ids[i] = 0;
-	node->breaks = (uint16_t)ids_breaks(ids, 0, VMT_TABLE_SLOTS - 1);
+	node->breaks = (uint16_t)ids_breaks(ids, 0, FMT_SLOTS - 1);
 	if (node->id & ID_COUNTED && !ids_contain(ids, node->id))
 		id_unuse(txn, node->id); // it was named for slots that all hold tables by now
 }
@@ -90,7 +90,7 @@ static void ids_collapse(struct txn *txn, struct vmt_node *node)
 
 static unsigned ids_differ(const uint32_t *ids, unsigned a, unsigned b)
 {
-	return b < VMT_TABLE_SLOTS && ids[a] != ids[b];
+	return b < FMT_SLOTS && ids[a] != ids[b];
 }
 
 // Writes [first, last], run by run of equal old ids, and returns the breaks that were inside.
@@ -128,7 +128,7 @@ static void ids_set_mixed(struct txn *txn, struct vmt_node *node, unsigned first
 // Is there an array to be had if setting these slots takes one?
 static bool ids_can_set(const struct txn *txn, const struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
 {
-	return node->ids || node->id == id || (first == 0 && last == VMT_TABLE_SLOTS - 1) || txn->pool.arrays;
+	return node->ids || node->id == id || (first == 0 && last == FMT_SLOTS - 1) || txn->pool.arrays;
 }
 
 // Pages of address space that have attributes, among slots with no table below.
@@ -161,7 +161,7 @@ static void ids_set(struct txn *txn, struct vmt_node *node, unsigned first, unsi
 	if (!node->ids) {
 		if (node->id == id)
 			return;
-		if (first == 0 && last == VMT_TABLE_SLOTS - 1) {
+		if (first == 0 && last == FMT_SLOTS - 1) {
 			uint32_t old = node->id;
 
 			node_use_id(txn, id);
@@ -177,7 +177,7 @@ static void ids_set(struct txn *txn, struct vmt_node *node, unsigned first, unsi
 // The same for slots among which there may be tables: those are left out.
 static void ids_set_bare(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
 {
-	if (!node_has_tables(node) || (first == 0 && last == VMT_TABLE_SLOTS - 1)) {
+	if (!node_has_tables(node) || (first == 0 && last == FMT_SLOTS - 1)) {
 		ids_set(txn, node, first, last, id);
 		return;
 	}
@@ -200,9 +200,9 @@ static void ids_unname(struct txn *txn, struct vmt_node *node, unsigned slot)
 		ids_set_mixed(txn, node, slot, slot, 0);
 		return;
 	}
-	if (!(node->id & ID_COUNTED) || node_live(node) < VMT_TABLE_SLOTS)
+	if (!(node->id & ID_COUNTED) || node_live(node) < FMT_SLOTS)
 		return;
-	for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++)
+	for (unsigned i = 0; i < FMT_SLOTS; i++)
 		if (!slot_is_table(node, i))
 			return; // a marker
 	node_unuse_id(txn, node->id); // no slot without a table is left

@@ -117,7 +117,7 @@ static enum vmt_status look_run(struct vmt_tree *tree, uint64_t addr, uint64_t e
 		return VMT_ERR_OUTSIDE;
 	node = look_pin(tree, addr);
 	run_describe(tree, node, fmt_index(addr, node->level), run);
-	for (unsigned slot = fmt_index(addr, node->level) + 1; slot < VMT_TABLE_SLOTS && run->end < end; slot++) {
+	for (unsigned slot = fmt_index(addr, node->level) + 1; slot < FMT_SLOTS && run->end < end; slot++) {
 		struct vmt_run next;
 
 		if (slot_is_table(node, slot))

@@ -5,7 +5,7 @@
 #define VMT_TREE_POOL_H
 
 #define POOL_MAX   (4 * (FMT_TOP + 1) + 4)
-#define ARRAY_BYTES (VMT_TABLE_SLOTS * sizeof(uint32_t))
+#define ARRAY_BYTES (FMT_SLOTS * sizeof(uint32_t))
 
 struct pool {
 	unsigned tables, arrays;
@@ -28,10 +28,10 @@ static uint64_t tree_reclaim(struct vmt_tree *tree, uint64_t pages);
 
 static uint64_t pool_alloc_frame(struct vmt_tree *tree, const struct pool *pool, bool zero)
 {
-	uint64_t pa = vmt_port_frame_alloc(tree->port, zero);
+	uint64_t pa = vmt_port_frame_alloc(tree->port, VMT_PAGE_SIZE, zero);
 
 	if (pa == VMT_NO_FRAME && pool->reclaim && tree_reclaim(tree, 16))
-		pa = vmt_port_frame_alloc(tree->port, zero);
+		pa = vmt_port_frame_alloc(tree->port, VMT_PAGE_SIZE, zero);
 	return pa;
 }
 
@@ -64,7 +64,7 @@ static enum vmt_status pool_fill(struct vmt_tree *tree, struct pool *pool, unsig
 static enum vmt_status pool_fill_page(struct vmt_tree *tree, struct pool *pool, bool zero)
 {
 	if (pool->page != VMT_NO_FRAME && zero && !pool->page_zeroed) {
-		vmt_port_frame_free(tree->port, pool->page);
+		vmt_port_frame_free(tree->port, pool->page, VMT_PAGE_SIZE);
 		pool->page = VMT_NO_FRAME;
 	}
 	if (pool->page == VMT_NO_FRAME) {
@@ -91,11 +91,11 @@ static uint64_t pool_take_page(struct vmt_tree *tree, struct pool *pool, uint32_
 static void pool_drain(struct vmt_tree *tree, struct pool *pool)
 {
 	while (pool->tables)
-		vmt_port_frame_free(tree->port, pool->table[--pool->tables]);
+		vmt_port_frame_free(tree->port, pool->table[--pool->tables], VMT_PAGE_SIZE);
 	while (pool->arrays)
 		vmt_port_mem_free(tree->port, pool->array[--pool->arrays], ARRAY_BYTES);
 	if (pool->page != VMT_NO_FRAME)
-		vmt_port_frame_free(tree->port, pool->page);
+		vmt_port_frame_free(tree->port, pool->page, VMT_PAGE_SIZE);
 	pool->page = VMT_NO_FRAME;
 }
 

@@ -163,14 +163,14 @@ static void range_repeat(struct vmt_node *node, uint64_t e, bool user)
 {
 	bool leaf = fmt_is_present(e);
 
-	for (unsigned i = 0; i < VMT_TABLE_SLOTS; i++) {
+	for (unsigned i = 0; i < FMT_SLOTS; i++) {
 		uint64_t pa = fmt_pa(e) + ((uint64_t)i << fmt_shift(node->level));
 
 		atomic_store_explicit(&node->table[i], leaf ? fmt_leaf_like(e, pa, node->level, user) : e,
 				      memory_order_relaxed);
 	}
-	vmt_port_publish(node->tree->port, node->table, VMT_TABLE_SLOTS);
-	node_add_live(node, VMT_TABLE_SLOTS);
+	vmt_port_publish(node->tree->port, node->table, FMT_SLOTS);
+	node_add_live(node, FMT_SLOTS);
 }
 
 // Puts a table under a slot that has none, and locks it before anybody can see it.

@@ -54,7 +54,7 @@ struct sim_machine *fake_machine(const struct sim_ops *ops, unsigned cpus, const
 
 uint64_t fake_frame(struct sim_machine *machine)
 {
-	uint64_t pa = vmt_port_frame_alloc(machine, true);
+	uint64_t pa = vmt_port_frame_alloc(machine, SIM_FRAME_SIZE, true);
 
 	assert_int_not_equal(pa, VMT_NO_FRAME);
 	return pa;

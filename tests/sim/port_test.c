@@ -25,9 +25,9 @@ static void frames(void **state)
 	for (unsigned i = 0; i < 256; i++) {
 		uint64_t *words;
 
-		pa[i] = vmt_port_frame_alloc(machine, true);
+		pa[i] = vmt_port_frame_alloc(machine, SIM_FRAME_SIZE, true);
 		assert_int_not_equal(pa[i], VMT_NO_FRAME);
-		assert_int_equal(pa[i] & VMT_PAGE_MASK, 0);
+		assert_int_equal(pa[i] & SIM_FRAME_MASK, 0);
 		assert_true(pa[i] >= SIM_RAM_BASE);
 		words = vmt_port_frame_ptr(machine, pa[i]);
 		for (unsigned j = 0; j < 512; j++)
@@ -39,11 +39,11 @@ static void frames(void **state)
 		assert_int_equal(((uint64_t *)vmt_port_frame_ptr(machine, pa[i]))[i], i + 1);
 		assert_int_equal(vmt_port_frame_meta(machine, pa[i])->data.next, i);
 	}
-	assert_int_equal(vmt_port_frame_alloc(machine, true), VMT_NO_FRAME);
+	assert_int_equal(vmt_port_frame_alloc(machine, SIM_FRAME_SIZE, true), VMT_NO_FRAME);
 	assert_null(vmt_port_frame_meta(machine, 0x1000));
-	assert_null(vmt_port_frame_meta(machine, SIM_RAM_BASE + 256 * VMT_PAGE_SIZE));
+	assert_null(vmt_port_frame_meta(machine, SIM_RAM_BASE + 256 * SIM_FRAME_SIZE));
 	for (unsigned i = 1; i < 256; i++)
-		vmt_port_frame_free(machine, pa[i]);
+		vmt_port_frame_free(machine, pa[i], SIM_FRAME_SIZE);
 	counts = counts_of(machine);
 	assert_int_equal(counts.frames, 1);
 	assert_int_equal(counts.frames_peak, 256);
@@ -54,11 +54,11 @@ static void frames(void **state)
 	assert_non_null(strstr(sim_log_line(machine, 0), "leaked: the frame"));
 	assert_true(sim_frame_allocated(machine, pa[0], &generation));
 	assert_int_equal(generation, 1);
-	vmt_port_frame_free(machine, pa[0]);
+	vmt_port_frame_free(machine, pa[0], SIM_FRAME_SIZE);
 	assert_int_equal(sim_leaks(machine), 0);
 	sim_set_frame_limit(machine, 3);
 	for (unsigned i = 0; i < 5; i++)
-		assert_int_equal(vmt_port_frame_alloc(machine, i & 1) != VMT_NO_FRAME, i < 3);
+		assert_int_equal(vmt_port_frame_alloc(machine, SIM_FRAME_SIZE, i & 1) != VMT_NO_FRAME, i < 3);
 	sim_machine_destroy(machine);
 }
 
@@ -95,11 +95,11 @@ static unsigned pattern(struct sim_machine *machine, unsigned kinds, unsigned co
 			if (block)
 				vmt_port_mem_free(machine, block, 64);
 		} else {
-			uint64_t pa = vmt_port_frame_alloc(machine, false);
+			uint64_t pa = vmt_port_frame_alloc(machine, SIM_FRAME_SIZE, false);
 
 			failed |= (unsigned)(pa == VMT_NO_FRAME) << i;
 			if (pa != VMT_NO_FRAME)
-				vmt_port_frame_free(machine, pa);
+				vmt_port_frame_free(machine, pa, SIM_FRAME_SIZE);
 		}
 	}
 	return failed;
@@ -167,7 +167,7 @@ static void run_item(void *port, struct vmt_deferred *self)
 	struct item *item = (struct item *)self;
 
 	item->ran++;
-	vmt_port_frame_free(port, item->frame);
+	vmt_port_frame_free(port, item->frame, SIM_FRAME_SIZE);
 }
 
 static void deferred_until_the_section_ends(void **state)
@@ -204,7 +204,7 @@ static void allocation_waits_for_deferred(void **state)
 	vmt_port_preempt_off(machine);
 	vmt_port_defer(machine, &item.deferred);
 	vmt_port_preempt_on(machine);
-	vmt_port_frame_free(machine, fake_frame(machine));
+	vmt_port_frame_free(machine, fake_frame(machine), SIM_FRAME_SIZE);
 	assert_int_equal(item.ran, 1);
 	sim_machine_destroy(machine);
 }

@@ -111,7 +111,7 @@ static void run_item(void *port, struct vmt_deferred *self)
 {
 	struct item *item = (struct item *)self;
 
-	vmt_port_frame_free(port, item->frame);
+	vmt_port_frame_free(port, item->frame, SIM_FRAME_SIZE);
 	vmt_port_mem_free(port, item, sizeof(*item));
 }
 
@@ -120,7 +120,7 @@ static void replace(struct sim_cpu *cpu, struct shared *s)
 {
 	for (unsigned i = 0; i < s->rounds; i++) {
 		struct item *item = vmt_port_mem_alloc(s->machine, sizeof(*item));
-		uint64_t next = vmt_port_frame_alloc(s->machine, true);
+		uint64_t next = vmt_port_frame_alloc(s->machine, SIM_FRAME_SIZE, true);
 
 		assert_non_null(item);
 		if (next == VMT_NO_FRAME) {
@@ -174,7 +174,7 @@ static void grace_periods_hold(void **state)
 	sim_run_all(s.machine, replace_or_read, &s);
 	sim_grace_barrier(s.machine);
 	assert_int_equal(atomic_load_explicit(&s.wrong, memory_order_relaxed), 0);
-	vmt_port_frame_free(s.machine, atomic_load_explicit(&s.published, memory_order_acquire));
+	vmt_port_frame_free(s.machine, atomic_load_explicit(&s.published, memory_order_acquire), SIM_FRAME_SIZE);
 	// The tables of the space are left, nothing else.
 	assert_int_equal(sim_leaks(s.machine), 4);
 	sim_machine_destroy(s.machine);
@@ -204,14 +204,14 @@ static enum vmt_status install(struct vmt_space *space, uint64_t addr, vmt_prot 
 {
 	struct shared *s = space->arg;
 	unsigned page = page_of(addr);
-	uint64_t frame = vmt_port_frame_alloc(s->machine, true);
+	uint64_t frame = vmt_port_frame_alloc(s->machine, SIM_FRAME_SIZE, true);
 
 	(void)access;
 	if (frame == VMT_NO_FRAME)
 		return VMT_ERR_NO_MEMORY;
 	lock_page(s, page);
 	if (fake_get(s->machine, s->table, page) & X86_P) {
-		vmt_port_frame_free(s->machine, frame);
+		vmt_port_frame_free(s->machine, frame, SIM_FRAME_SIZE);
 	} else {
 		// What a frame holds at first names its page.
 		*(uint64_t *)vmt_port_frame_ptr(s->machine, frame) = page;
@@ -223,14 +223,14 @@ static enum vmt_status install(struct vmt_space *space, uint64_t addr, vmt_prot 
 
 static void zap(struct shared *s, unsigned page)
 {
-	uint64_t va = VA + page * VMT_PAGE_SIZE, old;
+	uint64_t va = VA + page * SIM_FRAME_SIZE, old;
 
 	lock_page(s, page);
 	old = atomic_exchange_explicit((_Atomic(uint64_t) *)vmt_port_frame_ptr(s->machine, s->table) + page, 0,
 				       memory_order_acq_rel);
 	if (old & X86_P) {
-		fake_flush(&s->space, va, va + VMT_PAGE_SIZE, false);
-		vmt_port_frame_free(s->machine, old & UINT64_C(0xffffffffff000));
+		fake_flush(&s->space, va, va + SIM_FRAME_SIZE, false);
+		vmt_port_frame_free(s->machine, old & UINT64_C(0xffffffffff000), SIM_FRAME_SIZE);
 	}
 	unlock_page(s, page);
 }
@@ -249,10 +249,10 @@ static void play(struct sim_cpu *cpu, void *arg)
 		} else if (sim_random(cpu) % 20 == 0) {
 			sim_deactivate(cpu);
 			sim_activate(cpu, &s->space);
-		} else if (sim_read(cpu, VA + page * VMT_PAGE_SIZE, 8, &value) != VMT_OK || value != page) {
+		} else if (sim_read(cpu, VA + page * SIM_FRAME_SIZE, 8, &value) != VMT_OK || value != page) {
 			atomic_fetch_add_explicit(&s->wrong, 1, memory_order_relaxed);
 		} else {
-			sim_write(cpu, VA + page * VMT_PAGE_SIZE + 8 * (1 + sim_cpu_number(cpu)), 8, i);
+			sim_write(cpu, VA + page * SIM_FRAME_SIZE + 8 * (1 + sim_cpu_number(cpu)), 8, i);
 		}
 	}
 	sim_deactivate(cpu);

@@ -53,7 +53,7 @@ static void stale_frame_used(void **state)
 	begin(&f, &fake_x86_4);
 	read_va(&f);
 	sim_deactivate(f.cpu);
-	vmt_port_frame_free(f.machine, f.frame);
+	vmt_port_frame_free(f.machine, f.frame, SIM_FRAME_SIZE);
 	sim_activate(f.cpu, &f.space);
 	assert_false(sim_frame_allocated(f.machine, f.frame, &generation));
 	expect(&f, read_va, "uses a stale translation for 0x7f1234567000");
@@ -72,7 +72,7 @@ static void stale_frame_used_after_reuse(void **state)
 	begin(&f, &fake_x86_4);
 	read_va(&f);
 	sim_deactivate(f.cpu);
-	vmt_port_frame_free(f.machine, f.frame);
+	vmt_port_frame_free(f.machine, f.frame, SIM_FRAME_SIZE);
 	while (fake_frame(f.machine) != f.frame)
 		;
 	sim_activate(f.cpu, &f.space);
@@ -93,7 +93,7 @@ static void stale_table_used(void **state)
 			read_va(&f);
 		fake_flush(&f.space, VA, VA + 0x1000, false);
 		sim_deactivate(f.cpu);
-		vmt_port_frame_free(f.machine, f.table);
+		vmt_port_frame_free(f.machine, f.table, SIM_FRAME_SIZE);
 		// The generation moved with the flush: put it back, as a broken library would.
 		atomic_fetch_sub_explicit(&f.space.generation, 1, memory_order_relaxed);
 		sim_activate(f.cpu, &f.space);
@@ -109,14 +109,14 @@ static void free_frame(void *arg)
 {
 	struct fixture *f = arg;
 
-	vmt_port_frame_free(f->machine, f->frame);
+	vmt_port_frame_free(f->machine, f->frame, SIM_FRAME_SIZE);
 }
 
 static void free_table(void *arg)
 {
 	struct fixture *f = arg;
 
-	vmt_port_frame_free(f->machine, f->table);
+	vmt_port_frame_free(f->machine, f->table, SIM_FRAME_SIZE);
 }
 
 static void free_root(void *arg)
@@ -124,7 +124,7 @@ static void free_root(void *arg)
 	struct fixture *f = arg;
 
 	sim_prefetch(f->cpu, VA);
-	vmt_port_frame_free(f->machine, f->space.root);
+	vmt_port_frame_free(f->machine, f->space.root, SIM_FRAME_SIZE);
 }
 
 static void frame_freed_without_flush(void **state)
@@ -228,7 +228,7 @@ static void read_unset(void *arg)
 {
 	struct fixture *f = arg;
 
-	f->frame = vmt_port_frame_alloc(f->machine, false);
+	f->frame = vmt_port_frame_alloc(f->machine, SIM_FRAME_SIZE, false);
 	fake_set(f->machine, f->table, VA >> 12 & 511, f->frame | X86_P | X86_U);
 	read_va(f);
 }
@@ -251,7 +251,7 @@ static void alloc_held(void *arg)
 	vmt_port_preempt_off(f->machine);
 	vmt_port_preempt_off(f->machine);
 	vmt_port_preempt_on(f->machine);
-	vmt_port_frame_alloc(f->machine, true);
+	vmt_port_frame_alloc(f->machine, SIM_FRAME_SIZE, true);
 }
 
 static void alloc_in_section(void *arg)

@@ -56,7 +56,7 @@ static inline enum vmt_status says_ok(struct vmt_space *space, uint64_t addr, vm
 static inline enum vmt_status flushes_own(struct vmt_space *space, uint64_t addr, vmt_prot access)
 {
 	(void)access;
-	fake_flush(space, addr & ~VMT_PAGE_MASK, (addr & ~VMT_PAGE_MASK) + 0x1000, false);
+	fake_flush(space, addr & ~SIM_FRAME_MASK, (addr & ~SIM_FRAME_MASK) + 0x1000, false);
 	return VMT_OK;
 }
 

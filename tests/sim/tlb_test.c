@@ -81,7 +81,7 @@ static void tables_flag(bool all)
 		fake_flush(&f.space, VA, VA + 0x1000, true);
 	assert_int_equal(sim_cached(f.cpu, VA, true), 0);
 	assert_int_equal(sim_audit(f.machine), 0);
-	vmt_port_frame_free(f.machine, old);
+	vmt_port_frame_free(f.machine, old, SIM_FRAME_SIZE);
 	for (unsigned i = 0; i < 100; i++)
 		assert_int_equal(fake_read(f.cpu, VA), 2);
 	end(&f);

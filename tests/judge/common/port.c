@@ -43,9 +43,9 @@ void port_settle(void)
 
 // ---- Memory ------------------------------------------------------------------------------------------------------
 
-uint64_t vmt_port_frame_alloc(void *port, bool zero)
+uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 {
-	(void)port;
+	(void)port, (void)bytes;
 	for (unsigned i = 0; i < FRAMES; i++, next = (next + 1) % FRAMES) {
 		if (taken[next])
 			continue;
@@ -59,10 +59,11 @@ uint64_t vmt_port_frame_alloc(void *port, bool zero)
 	return VMT_NO_FRAME;
 }
 
-void vmt_port_frame_free(void *port, uint64_t pa)
+void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)
 {
 	uint64_t n = (pa - memory_pa()) / PAGE;
 
+	(void)bytes;
 	if (n >= FRAMES || !taken[n])
 		vmt_port_fatal(port, "a frame is freed that is not held");
 	taken[n] = false;
@@ -87,7 +88,7 @@ struct vmt_frame *vmt_port_frame_meta(void *port, uint64_t pa)
 
 void *vmt_port_mem_alloc(void *port, size_t bytes)
 {
-	uint64_t pa = bytes <= PAGE ? vmt_port_frame_alloc(port, false) : VMT_NO_FRAME;
+	uint64_t pa = bytes <= PAGE ? vmt_port_frame_alloc(port, PAGE, false) : VMT_NO_FRAME;
 
 	return pa == VMT_NO_FRAME ? NULL : port_pointer(pa);
 }
@@ -95,7 +96,7 @@ void *vmt_port_mem_alloc(void *port, size_t bytes)
 void vmt_port_mem_free(void *port, void *at, size_t bytes)
 {
 	(void)bytes;
-	vmt_port_frame_free(port, (uint64_t)(uintptr_t)at - JUDGE_DIRECT);
+	vmt_port_frame_free(port, (uint64_t)(uintptr_t)at - JUDGE_DIRECT, PAGE);
 }
 
 // ---- Flushing ----------------------------------------------------------------------------------------------------
