@@ -24,6 +24,7 @@ void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 #include "tree/txn.h"
 #include "tree/ids.h"
 #include "tree/fold.h"
+#include "tree/run.h"
 #include "tree/range.h"
 #include "tree/look.h"
 #include "tree/alone.h"

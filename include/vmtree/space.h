@@ -61,7 +61,7 @@ enum vmt_status vmt_space_create(struct vmt *vmt, const struct vmt_space_config 
 // the parent wait meanwhile; reads and writes through entries that are there already do not. `owner` takes the place
 // of the config's. VMT_ERR_NO_MEMORY: no child, and the parent is as it was (some of its pages may take one more
 // fault).
-enum vmt_status vmt_space_fork(struct vmt_space *parent, void *owner, struct vmt_space **child);
+VMT_LOCKED enum vmt_status vmt_space_fork(struct vmt_space *parent, void *owner, struct vmt_space **child);
 
 // Frees everything in the space and the space. The caller is the last to know it. VMT_ERR_BUSY while it is active on a
 // CPU. Translations tagged with its identifier may linger in TLBs: the port flushes an identifier before it gives it
@@ -112,15 +112,15 @@ struct vmt_map_request {
 // Maps [*addr, *addr + length). Finding the free range and claiming it are one step. Untouched memory costs a few
 // slots, whatever its size. VMT_ERR_EXISTS, VMT_ERR_NO_SPACE, VMT_ERR_NO_MEMORY, VMT_ERR_LIMIT; with VMT_MAP_FIXED
 // over more than a window a prefix may have been replaced when memory runs out.
-enum vmt_status vmt_map(struct vmt_space *space, const struct vmt_map_request *request, uint64_t *addr);
+VMT_LOCKED enum vmt_status vmt_map(struct vmt_space *space, const struct vmt_map_request *request, uint64_t *addr);
 
 // Unmaps whatever of the range is mapped (nothing at all is no error). Cutting an area may need a table or an array:
 // VMT_ERR_NO_MEMORY or VMT_ERR_LIMIT, and then a prefix of the range may have been unmapped; repeating is safe.
-enum vmt_status vmt_unmap(struct vmt_space *space, uint64_t addr, uint64_t length);
+VMT_LOCKED enum vmt_status vmt_unmap(struct vmt_space *space, uint64_t addr, uint64_t length);
 
 // Sets the permissions of the range, as mprotect(2). A part that is not mapped: VMT_ERR_UNMAPPED; more than an area's
 // prot_max: VMT_ERR_ACCESS; both, like VMT_ERR_NO_MEMORY and VMT_ERR_LIMIT, after what lies before was changed.
-enum vmt_status vmt_protect(struct vmt_space *space, uint64_t addr, uint64_t length, vmt_prot prot);
+VMT_LOCKED enum vmt_status vmt_protect(struct vmt_space *space, uint64_t addr, uint64_t length, vmt_prot prot);
 
 enum {
 	VMT_MOVE_MAY_MOVE = 1u << 0,	// may end up elsewhere
@@ -132,13 +132,13 @@ enum {
 // VMT_ERR_ARGUMENT). new_length 0: VMT_ERR_EMPTY. old_length 0 asks for a second mapping of a shared object's pages.
 // Not enough room: VMT_ERR_NO_SPACE (may move) or VMT_ERR_EXISTS (may not). On VMT_ERR_NO_MEMORY and VMT_ERR_LIMIT the
 // old mapping is whole. `*result` is the new address.
-enum vmt_status vmt_move(struct vmt_space *space, uint64_t addr, uint64_t old_length, uint64_t new_length,
+VMT_LOCKED enum vmt_status vmt_move(struct vmt_space *space, uint64_t addr, uint64_t old_length, uint64_t new_length,
 			 uint32_t flags, uint64_t new_addr, uint64_t *result);
 
 // Extends the growing area above `addr` down to the page of `addr` (any byte), as a stack does, if everything between
 // is free, the area would be at most `max_length` bytes long, and `gap` bytes below stay free of other areas (areas
 // without any permission do not count). VMT_ERR_UNMAPPED otherwise; VMT_ERR_NO_MEMORY, VMT_ERR_LIMIT.
-enum vmt_status vmt_grow_down(struct vmt_space *space, uint64_t addr, uint64_t max_length, uint64_t gap);
+VMT_LOCKED enum vmt_status vmt_grow_down(struct vmt_space *space, uint64_t addr, uint64_t max_length, uint64_t gap);
 
 struct vmt_area {
 	uint64_t start, end;
@@ -151,11 +151,11 @@ struct vmt_area {
 
 // The first area that ends after `addr` (any byte): neighbours with equal attributes are one area. VMT_ERR_UNMAPPED:
 // there is none. Walks under pins: concurrent changes may or may not be seen, what is returned existed piece by piece.
-enum vmt_status vmt_area_find(struct vmt_space *space, uint64_t addr, struct vmt_area *area);
+VMT_HALF_LOCKED enum vmt_status vmt_area_find(struct vmt_space *space, uint64_t addr, struct vmt_area *area);
 
 // The same, for callers that look at area->object while others may unmap it: it carries a reference, to be dropped with
 // vmt_object_put (where it is not NULL).
-enum vmt_status vmt_area_get(struct vmt_space *space, uint64_t addr, struct vmt_area *area);
+VMT_HALF_LOCKED enum vmt_status vmt_area_get(struct vmt_space *space, uint64_t addr, struct vmt_area *area);
 
 // ---- State -------------------------------------------------------------------------------------------------------
 
@@ -166,43 +166,44 @@ struct vmt_fault_info {
 // Resolves a fault at `addr` (any byte) for one access (VMT_READ, VMT_WRITE or VMT_EXEC). VMT_OK: the access can be
 // repeated. VMT_ERR_UNMAPPED (SEGV_MAPERR), VMT_ERR_ACCESS (SEGV_ACCERR), VMT_ERR_GUARD, VMT_ERR_BUS (BUS_ADRERR),
 // VMT_ERR_POISON (BUS_MCEERR_AR), VMT_ERR_NO_MEMORY. `info` may be NULL.
-enum vmt_status vmt_fault(struct vmt_space *space, uint64_t addr, vmt_prot access, struct vmt_fault_info *info);
+VMT_LOCKED enum vmt_status vmt_fault(struct vmt_space *space, uint64_t addr, vmt_prot access, struct vmt_fault_info *info);
 
 // Faults in all pages of the range, for writing where private writable, else for reading. Stops at the first page
 // that fails, with its status; `*done` (may be NULL) is the bytes that were populated before.
-enum vmt_status vmt_populate(struct vmt_space *space, uint64_t addr, uint64_t length, uint64_t *done);
+VMT_LOCKED enum vmt_status vmt_populate(struct vmt_space *space, uint64_t addr, uint64_t length, uint64_t *done);
 
 // MADV_DONTNEED: the pages of the range are given back; the next touch finds zeroes or the object's page. Guards stay.
 // VMT_ERR_UNMAPPED: a part is not mapped (the mapped parts were released all the same).
-enum vmt_status vmt_release(struct vmt_space *space, uint64_t addr, uint64_t length);
+VMT_LOCKED enum vmt_status vmt_release(struct vmt_space *space, uint64_t addr, uint64_t length);
 
 // MADV_FREE: private anonymous pages may be taken by vmt_reclaim unless written again; until then they keep their
 // bytes. VMT_ERR_ARGUMENT if a part is not private anonymous memory, VMT_ERR_UNMAPPED as above.
-enum vmt_status vmt_lazy_free(struct vmt_space *space, uint64_t addr, uint64_t length);
+VMT_LOCKED enum vmt_status vmt_lazy_free(struct vmt_space *space, uint64_t addr, uint64_t length);
 
 // MADV_GUARD_INSTALL: pages of the range are given back and every access faults with VMT_ERR_GUARD until
 // vmt_guard_remove (which leaves what is not a guard) or vmt_unmap. One entry for each largest span: a guard over a GiB
 // is one entry. VMT_ERR_ARGUMENT if a part is not private anonymous memory; VMT_ERR_UNMAPPED, VMT_ERR_NO_MEMORY.
-enum vmt_status vmt_guard_install(struct vmt_space *space, uint64_t addr, uint64_t length);
-enum vmt_status vmt_guard_remove(struct vmt_space *space, uint64_t addr, uint64_t length);
+VMT_LOCKED enum vmt_status vmt_guard_install(struct vmt_space *space, uint64_t addr, uint64_t length);
+VMT_LOCKED enum vmt_status vmt_guard_remove(struct vmt_space *space, uint64_t addr, uint64_t length);
 
 // Takes lazily freed clean pages and empty tables of the space back, up to `pages`; returns how many frames were freed
 // or are on their way through a grace period. Callable with preemption on.
-uint64_t vmt_reclaim(struct vmt_space *space, uint64_t pages);
+VMT_LOCKED uint64_t vmt_reclaim(struct vmt_space *space, uint64_t pages);
 
 // ---- Looking -----------------------------------------------------------------------------------------------------
 
 struct vmt_translation {
 	uint64_t pa;		// of the byte asked for
-	uint64_t size;		// bytes that the leaf covers
+	uint64_t size;		// bytes that the leaf covers, a run of entries being one leaf
 	vmt_prot prot;		// what the hardware entry allows
+	enum vmt_memory memory;
 	bool accessed, dirty;
 	bool zero;		// the shared zero page
 };
 
 // What the hardware would find at `addr` (any byte), read as hardware reads: lock-free, any context but NMI-like ones
 // in which the port cannot enter a read-side section. A snapshot. VMT_ERR_NOT_PRESENT, VMT_ERR_OUTSIDE.
-enum vmt_status vmt_translate(struct vmt_space *space, uint64_t addr, struct vmt_translation *translation);
+VMT_LOCK_FREE enum vmt_status vmt_translate(struct vmt_space *space, uint64_t addr, struct vmt_translation *translation);
 
 enum vmt_state {
 	VMT_STATE_NONE,		// not mapped, or mapped and never touched
@@ -215,9 +216,10 @@ enum vmt_state {
 
 struct vmt_run {
 	uint64_t start, end;
-	uint64_t size;		// bytes that one entry of the run covers
+	uint64_t size;		// bytes that one leaf or marker of the run covers (NONE: its first slot)
 	enum vmt_state state;
 	vmt_prot prot;		// PRESENT: what the hardware entry allows
+	enum vmt_memory memory;	// PRESENT
 	bool mapped;		// has attributes
 	bool accessed, dirty, zero;
 	uint64_t pa;		// PRESENT and PARKED: of `start`; frames of a run are consecutive, or it is one page
@@ -225,20 +227,45 @@ struct vmt_run {
 	uint64_t payload;
 };
 
-// The run of like entries that holds `addr` (any byte), cut at `end` and where a table ends. Walk a range by asking
-// again at run->end. Under a pin of one table; nothing is held on return. VMT_ERR_OUTSIDE, VMT_ERR_EMPTY.
-enum vmt_status vmt_walk(struct vmt_space *space, uint64_t addr, uint64_t end, struct vmt_run *run);
+// The longest run of like entries from `addr` (any byte) on, cut at `end`. Iterate over a range by asking again at
+// run->end (VMT_FOR_EACH_RUN). Nothing is held on return. VMT_ERR_OUTSIDE, VMT_ERR_EMPTY.
+VMT_HALF_LOCKED enum vmt_status vmt_walk(struct vmt_space *space, uint64_t addr, uint64_t end, struct vmt_run *run);
+
+// Iterates: the statement that follows is executed for each run of [from, to), in `run`, a struct vmt_run *. It may call
+// anything, change the range, break and return: nothing is held between two runs.
+#define VMT_FOR_EACH_RUN(space, from, to, run)                                                                         \
+	for ((run)->end = (from); (run)->end < (to) && vmt_walk((space), (run)->end, (to), (run)) == VMT_OK;)
+
+// The same by a callback: ends and returns what `see` returns as soon as that is not VMT_OK.
+static inline enum vmt_status vmt_for_each_run(struct vmt_space *space, uint64_t from, uint64_t to,
+					       enum vmt_status (*see)(void *arg, const struct vmt_run *run), void *arg)
+{
+	enum vmt_status status = VMT_OK;
+	struct vmt_run run;
+
+	for (run.end = from; status == VMT_OK && run.end < to;) {
+		status = vmt_walk(space, run.end, to, &run);
+		if (status == VMT_OK)
+			status = see(arg, &run);
+	}
+	return status;
+}
 
 // Takes a reference on the page behind `addr` (any byte), faulting it in for `access` if needed. The frame stays
 // allocated until vmt_page_put, whatever happens to the mapping; copy-on-write may give the mapping another one.
 // Statuses as vmt_fault.
-enum vmt_status vmt_page_get(struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa);
+VMT_LOCKED enum vmt_status vmt_page_get(struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa);
+
+// The same without a fault and without a lock: only if the hardware could make this access now (for writing: to an
+// entry that is dirty already). VMT_ERR_NOT_PRESENT: it could not, or the entry was changing. VMT_ERR_UNMAPPED: outside
+// of the space. VMT_ERR_ARGUMENT.
+VMT_LOCK_FREE enum vmt_status vmt_page_try_get(struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa);
 void vmt_page_put(struct vmt *vmt, uint64_t pa);
 
 // The same for a device: the page also stays *where it is* for this mapping until vmt_page_unpin; fork and
 // copy-on-write leave it in place. `access` VMT_WRITE makes a private page the mapping's own first; for VMT_READ too,
 // since a later write must not move it.
-enum vmt_status vmt_page_pin(struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa);
+VMT_LOCKED enum vmt_status vmt_page_pin(struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa);
 void vmt_page_unpin(struct vmt *vmt, uint64_t pa);
 
 struct vmt_space_stats {
@@ -269,6 +296,6 @@ void vmt_space_stats(struct vmt_space *space, struct vmt_space_stats *stats);
 unsigned vmt_check(struct vmt_space *space);
 
 // Prints the space through `line`, runs merged, one line each: range, size, attributes, state, level.
-void vmt_dump(struct vmt_space *space, void (*line)(void *arg, const char *text), void *arg);
+VMT_HALF_LOCKED void vmt_dump(struct vmt_space *space, void (*line)(void *arg, const char *text), void *arg);
 
 #endif

@@ -14,6 +14,10 @@
 // A walker that may keep the absence of an entry (an IOMMU in caching mode) has to be told of new ones:
 // vmt_port_publish is called for every entry that was written.
 //
+// While a leaf is cut or joined its addresses translate to nothing for a moment, as the architectures ask (break before
+// make): a CPU faults, finds the lock taken and comes back. A device that cannot come back should have its memory mapped
+// by leaves that need no cutting: vmt_tree_map::leaf_max.
+//
 // Addresses, lengths and physical addresses are bytes and multiples of VMT_PAGE_SIZE. Functions check, in this order:
 // VMT_ERR_UNALIGNED, VMT_ERR_EMPTY, VMT_ERR_WRAPPED, VMT_ERR_OUTSIDE, VMT_ERR_ARGUMENT; then nothing was changed.
 // They are called with preemption on, outside of read-side sections, unless they say "any context".
@@ -33,7 +37,15 @@ struct vmt_tree_config {
 	void *owner;		// vmt_flush::space_owner
 	unsigned cpus;		// bounds what vmt_port_cpu returns, 1 to VMT_MAX_CPUS
 	bool user;		// leaves can be used by user mode, where the format tells modes apart
+	// The leaves that the hardware takes: bit n for 2^n bytes. A page must be among them, and with a leaf on its own
+	// all smaller ones (VMT_ERR_SIZE). 0: all that need no extension, which is vmt_tree_leaf_sizes but for
+	// RISC-V's NAPOT. A leaf may also be a *run* of entries that hardware keeps as one translation: the contiguous
+	// bit of AArch64, NAPOT.
+	uint64_t leaf_sizes;
 };
+
+// All sizes of leaves that the format can say. Constant. Any context.
+uint64_t vmt_tree_leaf_sizes(void);
 
 // Makes an empty tree. VMT_ERR_NO_MEMORY.
 enum vmt_status vmt_tree_create(void *port, const struct vmt_tree_config *config, struct vmt_tree **tree);
@@ -48,36 +60,39 @@ struct vmt_tree_map {
 	uint64_t addr, length;
 	uint64_t pa;		// of the first byte
 	vmt_prot prot;		// not empty
-	uint64_t leaf_max;	// the largest leaf to use, in bytes; 0: the largest that fits
+	uint64_t leaf_max;	// the largest leaf to use, in bytes; 0: the largest that fits. VMT_ERR_SIZE: less than a page
+	enum vmt_memory memory;	// VMT_ERR_ARGUMENT: one that the format cannot say
 };
 
 // Maps a range, with the largest leaves that the format has and the alignment of both addresses allows. Never
 // overwrites (VMT_ERR_EXISTS at the first address that holds anything) and never splits a leaf. `*done` (may be NULL)
 // is the bytes mapped before the end or the error; what had been there is as it was. VMT_ERR_ARGUMENT also where the
 // format cannot name the memory; VMT_ERR_NO_MEMORY.
-enum vmt_status vmt_tree_map(struct vmt_tree *tree, const struct vmt_tree_map *map, uint64_t *done);
+VMT_LOCKED enum vmt_status vmt_tree_map(struct vmt_tree *tree, const struct vmt_tree_map *map, uint64_t *done);
 
 // Unmaps whatever the range holds. A leaf that it covers in part is cut: the rest stays mapped, in the largest
 // leaves that fit, which may take tables: VMT_ERR_NO_MEMORY. `*done` (may be NULL): bytes unmapped before.
-enum vmt_status vmt_tree_unmap(struct vmt_tree *tree, uint64_t addr, uint64_t length, uint64_t *done);
+VMT_LOCKED enum vmt_status vmt_tree_unmap(struct vmt_tree *tree, uint64_t addr, uint64_t length, uint64_t *done);
 
 // Gives everything mapped in the range these permissions (not empty: that is vmt_tree_unmap). Cuts leaves likewise.
-enum vmt_status vmt_tree_protect(struct vmt_tree *tree, uint64_t addr, uint64_t length, vmt_prot prot, uint64_t *done);
+VMT_LOCKED enum vmt_status vmt_tree_protect(struct vmt_tree *tree, uint64_t addr, uint64_t length, vmt_prot prot, uint64_t *done);
 
 // Maps a range whatever is there: in each table what was there is cleared, flushed everywhere, and only then replaced.
 // Leaves and markers that the range covers in part are cut. Arguments and `*done` as vmt_tree_map; where memory
 // runs out behind `*done`, some of what was there may be gone already.
-enum vmt_status vmt_tree_replace(struct vmt_tree *tree, const struct vmt_tree_map *map, uint64_t *done);
+VMT_LOCKED enum vmt_status vmt_tree_replace(struct vmt_tree *tree, const struct vmt_tree_map *map, uint64_t *done);
 
 // Cuts every leaf of the range that is larger than `leaf_max` bytes into the largest ones that are not, and marks
-// likewise. The translations stay the same. VMT_ERR_NO_MEMORY, after what lies before `*done` was cut.
-enum vmt_status vmt_tree_split(struct vmt_tree *tree, uint64_t addr, uint64_t length, uint64_t leaf_max,
+// likewise. The translations stay the same. VMT_ERR_SIZE: `leaf_max` is less than a page. VMT_ERR_NO_MEMORY, after what
+// lies before `*done` was cut.
+VMT_LOCKED enum vmt_status vmt_tree_split(struct vmt_tree *tree, uint64_t addr, uint64_t length, uint64_t leaf_max,
 			       uint64_t *done);
 
-// Where a whole table in the range holds leaves of consecutive memory with equal permissions, and the format has a
-// leaf of that size, puts one leaf in the table's place (clear, flush, set) and frees the table. Accessed and dirty
-// are what any of them was. Returns how many tables went; memory is not needed.
-uint64_t vmt_tree_collapse(struct vmt_tree *tree, uint64_t addr, uint64_t length);
+// Where the range holds leaves of consecutive memory with equal permissions and kind of memory, puts the largest leaves
+// in their place that the tree may use (clear, flush, set), and frees the tables that this takes out of use. Accessed and
+// dirty are what any of them was. Markers stay, and nothing is collapsed over one. Returns how many larger leaves were
+// made; memory is not needed.
+VMT_LOCKED uint64_t vmt_tree_collapse(struct vmt_tree *tree, uint64_t addr, uint64_t length);
 
 enum {
 	VMT_ACCESSED = 1u << 0,
@@ -88,7 +103,7 @@ enum {
 // overlap the range, flushes, and says for each page of the range whether one of the bits asked for was set: bit n
 // of `bitmap` (may be NULL; bits are only ever set) is page n. Returns how many pages that were. A format whose
 // hardware keeps no such bits reports what the library itself sets: accessed always, dirty where writable.
-uint64_t vmt_tree_test_and_clear(struct vmt_tree *tree, uint64_t addr, uint64_t length, unsigned what,
+VMT_LOCKED uint64_t vmt_tree_test_and_clear(struct vmt_tree *tree, uint64_t addr, uint64_t length, unsigned what,
 				 uint64_t *bitmap);
 
 // Entries that hold no memory and that the hardware takes for absent. What they mean is the caller's business; a
@@ -99,6 +114,8 @@ enum vmt_marker {
 	VMT_MARKER_MIGRATION = 4,
 	VMT_MARKER_DEVICE = 5,
 	VMT_MARKER_POISON = 6,
+	VMT_MARKER_OWN = 8,	// and up to VMT_MARKER_OWN_LAST: the embedder's own
+	VMT_MARKER_OWN_LAST = 15,
 };
 
 // The most that a marker can carry, in every format.
@@ -107,27 +124,46 @@ enum vmt_marker {
 // Puts markers over a range, one for each largest span, whatever is there (which is cleared and flushed first). All get
 // the same payload. vmt_tree_walk reports them, vmt_tree_unmap takes them away, vmt_tree_map does not overwrite them.
 // VMT_ERR_ARGUMENT (kind, payload); VMT_ERR_NO_MEMORY, and then some of what was there behind `*done` may be gone.
-enum vmt_status vmt_tree_mark(struct vmt_tree *tree, uint64_t addr, uint64_t length, enum vmt_marker kind,
+VMT_LOCKED enum vmt_status vmt_tree_mark(struct vmt_tree *tree, uint64_t addr, uint64_t length, enum vmt_marker kind,
 			      uint64_t payload, uint64_t *done);
 
 // Gives back the empty tables that CPUs keep. (So that a loop of map and unmap does not free and allocate a table
 // each round, a CPU keeps the last lowest table that it emptied, with what leads to it, until it empties another.)
 // Returns how many tables; also called by itself when memory is short.
-uint64_t vmt_tree_reclaim(struct vmt_tree *tree);
+VMT_LOCKED uint64_t vmt_tree_reclaim(struct vmt_tree *tree);
 
 // What the hardware would find at `addr` (any byte), read as hardware reads. VMT_ERR_NOT_PRESENT, VMT_ERR_OUTSIDE. Any
 // context in which the port can enter a read-side section.
-enum vmt_status vmt_tree_translate(struct vmt_tree *tree, uint64_t addr, struct vmt_translation *translation);
+VMT_LOCK_FREE enum vmt_status vmt_tree_translate(struct vmt_tree *tree, uint64_t addr, struct vmt_translation *translation);
 
-// The run of like entries that holds `addr`, as vmt_walk. Leaves of one run have one size.
-enum vmt_status vmt_tree_walk(struct vmt_tree *tree, uint64_t addr, uint64_t end, struct vmt_run *run);
+// The run of like entries that holds `addr`, as vmt_walk.
+VMT_HALF_LOCKED enum vmt_status vmt_tree_walk(struct vmt_tree *tree, uint64_t addr, uint64_t end, struct vmt_run *run);
+
+// Iterates over the runs of [from, to), and by a callback: as VMT_FOR_EACH_RUN and vmt_for_each_run.
+#define VMT_TREE_FOR_EACH_RUN(tree, from, to, run)                                                                     \
+	for ((run)->end = (from); (run)->end < (to) && vmt_tree_walk((tree), (run)->end, (to), (run)) == VMT_OK;)
+
+static inline enum vmt_status vmt_tree_for_each_run(struct vmt_tree *tree, uint64_t from, uint64_t to,
+						    enum vmt_status (*see)(void *arg, const struct vmt_run *run),
+						    void *arg)
+{
+	enum vmt_status status = VMT_OK;
+	struct vmt_run run;
+
+	for (run.end = from; status == VMT_OK && run.end < to;) {
+		status = vmt_tree_walk(tree, run.end, to, &run);
+		if (status == VMT_OK)
+			status = see(arg, &run);
+	}
+	return status;
+}
 
 // Page tables now, the root counted.
 uint64_t vmt_tree_tables(struct vmt_tree *tree);
 
 // Prints the tree through `line`, a line for each run of like entries whose memory is consecutive: range, size, state,
 // permissions, size of a leaf, where. Entries may change meanwhile.
-void vmt_tree_dump(struct vmt_tree *tree, void (*line)(void *arg, const char *text), void *arg);
+VMT_HALF_LOCKED void vmt_tree_dump(struct vmt_tree *tree, void (*line)(void *arg, const char *text), void *arg);
 
 // As vmt_check: returns and logs violations of the tree's invariants. Nothing else uses it meanwhile.
 unsigned vmt_tree_check(struct vmt_tree *tree);

@@ -14,6 +14,7 @@
 //	fmt_is_present(e)	hardware can use the entry: a leaf or a table
 //	fmt_is_table(e, level)	present, and points to a table of level - 1
 //	fmt_pa(e)		of a leaf or a table
+//	FMT_PA_SCATTERED	1: the address is not one field, and leaves of neighbouring frames are not a constant apart
 //	fmt_make_table(pa, level)	an entry of a table of `level`, for the table of level - 1 at pa
 //	fmt_make_leaf(pa, level, prot, user)	accessed, and dirty if writable: the library never makes hardware
 //				write an entry that it is writing itself. `prot` carries the kind of memory too,
@@ -48,6 +49,10 @@
 #define VMT_STRING_(x) #x
 #define VMT_STRING(x)  VMT_STRING_(x)
 
+// Permissions carry the kind of memory above them, where a leaf is made.
+#define FMT_MEMORY_SHIFT 3
+#define FMT_MEMORY(prot) ((enum vmt_memory)((prot) >> FMT_MEMORY_SHIFT & 3))
+
 #include VMT_STRING(VMT_FORMAT.h)
 
 #define FMT_SLOTS (1u << FMT_INDEX_BITS)
@@ -57,9 +62,9 @@ _Static_assert(FMT_VA_BITS <= VMT_PAGE_SHIFT + FMT_INDEX_BITS * (FMT_TOP + 1) &&
 		       FMT_VA_BITS > VMT_PAGE_SHIFT + FMT_INDEX_BITS * FMT_TOP,
 	       "levels make up the address");
 
-// Permissions carry the kind of memory above them, where a leaf is made.
-#define FMT_MEMORY_SHIFT 3
-#define FMT_MEMORY(prot) ((enum vmt_memory)((prot) >> FMT_MEMORY_SHIFT & 3))
+#ifndef FMT_PA_SCATTERED
+#define FMT_PA_SCATTERED 0
+#endif
 
 #ifndef FMT_MEMORY_TYPES
 #define FMT_MEMORY_TYPES (1u << VMT_MEMORY_NORMAL)

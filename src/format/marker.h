@@ -4,13 +4,13 @@
 // privileged spec, 12.3.1; AArch64: Arm ARM D8.3; AMD IOMMU: 2.2.3); a format in which it may be any of several
 // says how many.
 //
-//	63                 52 51                     12  11     6 5  4 3    1 0
-//	+--------------------+-------------------------+---------+--+--+------+-+
-//	|   payload, upper   |     payload, lower      |    0    | D| A| kind |0|	MARKER_LOW_BITS is 1
-//	+--------------------+-------------------------+---------+--+--+------+-+
-//	|   payload, upper   |     payload, lower      | 0 | D| A| kind |   0   |	MARKER_LOW_BITS is 3
-//	+--------------------+-------------------------+---+--+--+------+-------+
-//	63                 52 51                     12      7  6 5    3 2     0
+//	63                 52 51                     12 11  7  6  5  4    1  0
+//	+--------------------+-------------------------+-----+--+--+------+-+
+//	|   payload, upper   |     payload, lower      |  0  | D| A| kind |0|	MARKER_LOW_BITS is 1
+//	+--------------------+-------------------------+-----+--+--+------+-+
+//	|   payload, upper   |     payload, lower      | 0 | D| A| kind | 0 |	MARKER_LOW_BITS is 3
+//	+--------------------+-------------------------+---+--+--+------+---+
+//	63                 52 51                     12 11  8  7  6    3 2  0
 //
 // The payload has 52 bits, or MARKER_PAYLOAD_BITS where a bit above means something in an entry that is not
 // present. A parked leaf keeps its frame there *inverted*: an x86-64 CPU with the L1 terminal fault may speculate
@@ -30,6 +30,8 @@ enum marker_kind {
 	MARKER_DEVICE = 5,
 	MARKER_POISON = 6,
 	MARKER_BUSY = 7,	// being replaced: retry, never "empty"
+	MARKER_OWN = 8,		// and up to MARKER_LAST: the embedder's own
+	MARKER_LAST = 15,
 };
 
 #ifndef MARKER_LOW_BITS
@@ -40,9 +42,9 @@ enum marker_kind {
 #endif
 
 #define MARKER_KIND_SHIFT    MARKER_LOW_BITS
-#define MARKER_KIND_MASK     UINT64_C(7)
-#define MARKER_ACCESSED	     (UINT64_C(1) << (MARKER_LOW_BITS + 3))
-#define MARKER_DIRTY	     (UINT64_C(1) << (MARKER_LOW_BITS + 4))
+#define MARKER_KIND_MASK     UINT64_C(15)
+#define MARKER_ACCESSED	     (UINT64_C(1) << (MARKER_LOW_BITS + 4))
+#define MARKER_DIRTY	     (UINT64_C(1) << (MARKER_LOW_BITS + 5))
 #define MARKER_PAYLOAD_SHIFT 12
 #define MARKER_PAYLOAD_MASK  ((UINT64_C(1) << MARKER_PAYLOAD_BITS) - 1)
 

@@ -55,6 +55,22 @@ static void check_leaf(struct check *check, const struct vmt_node *node, unsigne
 		check->anon++;
 }
 
+// All entries of a run say the same, of consecutive memory. (Accessed and dirty may differ.)
+static void check_run(struct check *check, const struct vmt_node *node, unsigned slot, uint64_t e)
+{
+	unsigned first = leaf_slot(e, node->level, slot);
+	uint64_t head = entry_load(node, first), pa = fmt_leaf_pa(head, first);
+
+	if (!run_is(head, node->level) || pa & (leaf_size(e, node->level) - 1) ||
+	    fmt_leaf_pa(e, slot) != pa + (slot - first) * fmt_span(node->level) ||
+	    fmt_prot_memory(e) != fmt_prot_memory(head))
+		check_report(check, node, slot, "an entry of a run that does not go with the others");
+	else if (slot - first == run_slots(node->level) - 1)
+		return;
+	else if (!run_is(entry_load(node, slot + 1), node->level))
+		check_report(check, node, slot, "a run that is not whole");
+}
+
 // A tree on its own holds leaves and markers.
 static void check_alone(struct check *check, const struct vmt_node *node, unsigned slot, uint64_t e)
 {
@@ -62,8 +78,10 @@ static void check_alone(struct check *check, const struct vmt_node *node, unsign
 
 	if (leaf ? node->level >= FMT_LEAF_LEVELS : fmt_kind(e) == MARKER_BUSY || fmt_kind(e) == MARKER_PARKED)
 		check_report(check, node, slot, "an entry that should not be there");
-	else if (leaf && fmt_pa(e) & (fmt_span(node->level) - 1))
+	else if (leaf && fmt_leaf_pa(e, slot) & (fmt_span(node->level) - 1))
 		check_report(check, node, slot, "a leaf at an address that is not aligned to its size");
+	else if (run_is(e, node->level))
+		check_run(check, node, slot, e);
 }
 
 static void check_marker(struct check *check, const struct vmt_node *node, unsigned slot, uint64_t e)

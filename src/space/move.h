@@ -74,7 +74,7 @@ static enum vmt_status move_set_ids(struct move *move, uint64_t start, uint64_t 
 static struct vmt_node *move_split_down(struct txn *txn, struct vmt_node *node, uint64_t addr)
 {
 	while (node->level > 0) {
-		range_split(txn, node, fmt_index(addr, node->level));
+		range_split(txn, node, fmt_index(addr, node->level), addr, addr + VMT_PAGE_SIZE - 1);
 		node = txn->node[txn->held - 1];
 	}
 	return node;

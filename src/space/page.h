@@ -103,6 +103,13 @@ enum vmt_status vmt_page_get(struct vmt_space *space, uint64_t addr, vmt_prot ac
 	return page_take(space, addr, access, false, pa);
 }
 
+enum vmt_status vmt_page_try_get(struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa)
+{
+	enum vmt_status status = page_check(space, addr, access);
+
+	return status != VMT_OK || page_get_fast(&space->tree, addr, access, pa) ? status : VMT_ERR_NOT_PRESENT;
+}
+
 void vmt_page_put(struct vmt *vmt, uint64_t pa)
 {
 	frame_unref(vmt->port, pa);

@@ -30,6 +30,25 @@ static enum vmt_status alone_check(const struct vmt_tree *tree, uint64_t addr, u
 	return VMT_OK;
 }
 
+uint64_t vmt_tree_leaf_sizes(void)
+{
+	return fmt_leaf_sizes() | FMT_RUN_SIZES;
+}
+
+// The sizes of leaves for what a config says, or 0: a page must be among them, and below a leaf on its own all smaller
+// ones, for it may be cut.
+static uint64_t alone_sizes(uint64_t wanted)
+{
+	uint64_t single = fmt_leaf_sizes(), below = single & wanted;
+
+	if (!wanted)
+		return single | (FMT_RUN_SIZES & ~FMT_RUN_SIZES_OPTIONAL);
+	for (unsigned level = 1; level < FMT_LEAF_LEVELS && level <= FMT_TOP; level++)
+		if (below & fmt_span(level) && !(below & fmt_span(level - 1)))
+			return 0;
+	return wanted & VMT_PAGE_SIZE && !(wanted & ~vmt_tree_leaf_sizes()) ? wanted : 0;
+}
+
 enum vmt_status vmt_tree_create(void *port, const struct vmt_tree_config *config, struct vmt_tree **result)
 {
 	struct vmt_tree *tree;
@@ -44,6 +63,8 @@ enum vmt_status vmt_tree_create(void *port, const struct vmt_tree_config *config
 		return VMT_ERR_OUTSIDE;
 	if (config->cpus == 0 || config->cpus > VMT_MAX_CPUS)
 		return VMT_ERR_ARGUMENT;
+	if (!alone_sizes(config->leaf_sizes))
+		return VMT_ERR_SIZE;
 	alone = vmt_port_mem_alloc(port, alone_bytes(config->cpus));
 	if (!alone)
 		return VMT_ERR_NO_MEMORY;
@@ -63,6 +84,7 @@ enum vmt_status vmt_tree_create(void *port, const struct vmt_tree_config *config
 	tree->start = config->start;
 	tree->end = config->end;
 	tree->user = config->user;
+	tree->leaf_sizes = alone_sizes(config->leaf_sizes);
 	tree->untracked = true;
 	tree->cpu = alone->cpu;
 	tree->root = node_of_table(port, root);
@@ -112,8 +134,9 @@ uint64_t vmt_tree_tables(struct vmt_tree *tree)
 struct install {
 	struct vmt_tree *tree;
 	uint64_t addr, last, pa;	// what is still to be mapped, inclusive
-	vmt_prot prot;
-	unsigned level_max;
+	vmt_prot prot;			// with the kind of memory: FMT_MEMORY_SHIFT
+	uint64_t sizes;			// of the leaves that may be used, as vmt_tree::leaf_sizes
+	unsigned level_max;		// of those on their own
 	unsigned tables;		// what the last step took from the pool; the next one may take one too
 	bool folded;			// an empty table that hung in the way was looked for already
 };
@@ -154,19 +177,41 @@ static unsigned install_room(const struct vmt_node *node, unsigned slot, unsigne
 	return slot - first;
 }
 
+// Of `n` leaves from `slot` on, which ones become runs: [*first, *end). The address and the memory have to be aligned
+// alike.
+static void install_runs(const struct install *install, unsigned level, unsigned slot, unsigned n, unsigned *first,
+			 unsigned *end)
+{
+	unsigned run = run_slots(level);
+	uint64_t size = (uint64_t)run << fmt_shift(level), at = (uint64_t)slot << fmt_shift(level);
+
+	*first = (slot + run - 1) & ~(run - 1);
+	*end = (slot + n) & ~(run - 1);
+	if (run == 1 || !(install->sizes & size) || ((at ^ install->pa) & (size - 1)))
+		*end = 0;
+}
+
 // Writes `n` leaves from `slot` on; those slots are empty, or nobody has read them yet.
 static void install_fill(const struct install *install, struct vmt_node *node, unsigned slot, unsigned n)
 {
 	bool user = install->tree->user;
-	uint64_t span = fmt_span(node->level), e = fmt_make_leaf(install->pa, node->level, install->prot, user);
-	// The address is one field of a leaf, so leaves of neighbouring frames are a constant apart.
-	uint64_t step = fmt_make_leaf(span, node->level, install->prot, user) -
-			fmt_make_leaf(0, node->level, install->prot, user);
+	unsigned level = node->level, run_first, run_end;
+	uint64_t e = fmt_make_leaf(install->pa, level, install->prot, user);
+	// Where the address is one field of a leaf, leaves of neighbouring frames are a constant apart.
+	uint64_t step = fmt_make_leaf(fmt_span(level), level, install->prot, user) -
+			fmt_make_leaf(0, level, install->prot, user);
 
-	for (unsigned i = 0; i < n; i++, e += step)
+	install_runs(install, level, slot, n, &run_first, &run_end);
+	for (unsigned i = slot; i < slot + n; i++, e += step) {
+		if (FMT_PA_SCATTERED)
+			e = fmt_make_leaf(install->pa + ((uint64_t)(i - slot) << fmt_shift(level)), level,
+					  install->prot, user);
 		// Release pairs with entry_load_acquire: what the caller wrote to the memory behind the leaf comes
 		// before a device or a look-up can reach it.
-		atomic_store_explicit(&node->table[slot + i], e, memory_order_release);
+		atomic_store_explicit(&node->table[i], FMT_RUN_SIZES && i >= run_first && i < run_end ?
+							       fmt_make_run(e, level) : e,
+				      memory_order_release);
+	}
 	vmt_port_publish(install->tree->port, &node->table[slot], n);
 	node_add_live(node, (int)n);
 }
@@ -260,21 +305,31 @@ static enum vmt_status install_step(struct install *install, struct txn *txn)
 	return status;
 }
 
-static unsigned install_level_max(uint64_t leaf_max)
+static unsigned install_level_max(uint64_t sizes)
 {
 	unsigned level = 0;
 
-	while (level + 1 < FMT_LEAF_LEVELS && level < FMT_TOP && (!leaf_max || fmt_span(level + 1) <= leaf_max))
+	while (level + 1 < FMT_LEAF_LEVELS && level < FMT_TOP && sizes & fmt_span(level + 1))
 		level++;
 	return level;
+}
+
+// Of a tree's sizes those up to `leaf_max`, 0: all.
+static uint64_t install_sizes(const struct vmt_tree *tree, uint64_t leaf_max)
+{
+	if (!leaf_max)
+		return tree->leaf_sizes;
+	for (unsigned shift = 1; shift < 64; shift *= 2) // every bit below the highest that is set
+		leaf_max |= leaf_max >> shift;
+	return tree->leaf_sizes & leaf_max;
 }
 
 // Does a leaf keep every bit of the address, and nothing else of it?
 static bool install_can_name(uint64_t pa)
 {
-	uint64_t e = fmt_make_leaf(pa, 0, VMT_READ, false);
+	uint64_t e = fmt_make_leaf(pa, 0, VMT_READ, false), zero = fmt_make_leaf(0, 0, VMT_READ, false);
 
-	return fmt_pa(e) == pa && fmt_prot(e) == fmt_prot(fmt_make_leaf(0, 0, VMT_READ, false));
+	return fmt_pa(e) == pa && fmt_prot_memory(e) == fmt_prot_memory(zero) && fmt_dirty(e) == fmt_dirty(zero);
 }
 
 // Checks a request and turns it into what is to be done.
@@ -286,13 +341,18 @@ static enum vmt_status install_begin(struct install *install, struct vmt_tree *t
 		return status;
 	if (map->pa + map->length < map->pa)
 		return VMT_ERR_WRAPPED;
-	if (!map->prot || map->prot & ~(vmt_prot)VMT_RWX || (map->leaf_max && map->leaf_max < VMT_PAGE_SIZE) ||
-	    !install_can_name(map->pa) || !install_can_name(map->pa + map->length - VMT_PAGE_SIZE))
+	if (map->leaf_max && map->leaf_max < VMT_PAGE_SIZE)
+		return VMT_ERR_SIZE;
+	if (!map->prot || map->prot & ~(vmt_prot)VMT_RWX || (unsigned)map->memory > VMT_MEMORY_DEVICE ||
+	    !(FMT_MEMORY_TYPES >> map->memory & 1) || !install_can_name(map->pa) ||
+	    !install_can_name(map->pa + map->length - VMT_PAGE_SIZE))
 		return VMT_ERR_ARGUMENT;
 	*install = (struct install){
-		.tree = tree, .addr = map->addr, .last = map->addr + map->length - 1, .pa = map->pa, .prot = map->prot,
-		.level_max = install_level_max(map->leaf_max),
+		.tree = tree, .addr = map->addr, .last = map->addr + map->length - 1, .pa = map->pa,
+		.prot = map->prot | (vmt_prot)map->memory << FMT_MEMORY_SHIFT,
+		.sizes = install_sizes(tree, map->leaf_max),
 	};
+	install->level_max = install_level_max(install->sizes);
 	return VMT_OK;
 }
 

@@ -93,8 +93,10 @@ static void split_slots(struct txn *txn, struct vmt_node *node, unsigned first, 
 
 static bool split_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
 {
+	uint64_t e = entry_load(node, slot);
+
 	(void)txn;
-	return entry_load(node, slot) && fmt_span(node->level) > *(const uint64_t *)arg;
+	return e && leaf_size(e, node->level) > *(const uint64_t *)arg;
 }
 
 static const struct range_op split_op = {
@@ -109,12 +111,13 @@ enum vmt_status vmt_tree_split(struct vmt_tree *tree, uint64_t addr, uint64_t le
 	struct txn txn;
 
 	if (status == VMT_OK && leaf_max < VMT_PAGE_SIZE)
-		status = VMT_ERR_ARGUMENT;
+		status = VMT_ERR_SIZE;
 	if (done)
 		*done = 0;
 	if (status != VMT_OK)
 		return status;
 	txn_init(&txn, tree);
+	txn.run_max = leaf_max;
 	while (status == VMT_OK && at < addr + length) {
 		struct vmt_run run = {0};
 
@@ -133,18 +136,18 @@ enum vmt_status vmt_tree_split(struct vmt_tree *tree, uint64_t addr, uint64_t le
 
 // ---- Collapse ----------------------------------------------------------------------------------------------------
 
-// Do the entries of a table say what one leaf of the level above would?
-static bool collapse_fits(const struct vmt_node *node)
+// Do `n` entries from `first` on say what one larger leaf would?
+static bool collapse_fits(const struct vmt_node *node, unsigned first, unsigned n)
 {
-	uint64_t e = entry_load(node, 0), pa = fmt_pa(e), span = fmt_span(node->level);
+	uint64_t e = entry_load(node, first), pa = fmt_leaf_pa(e, first), span = fmt_span(node->level);
 
-	if (node_live(node) < FMT_SLOTS || !fmt_is_leaf(e, node->level) || pa & (fmt_table_span(node->level) - 1))
+	if (!fmt_is_leaf(e, node->level) || pa & (n * span - 1))
 		return false;
-	for (unsigned slot = 1; slot < FMT_SLOTS; slot++) {
-		uint64_t next = entry_load(node, slot);
+	for (unsigned i = 1; i < n; i++) {
+		uint64_t next = entry_load(node, first + i);
 
-		if (!fmt_is_leaf(next, node->level) || fmt_pa(next) != pa + slot * span ||
-		    fmt_prot(next) != fmt_prot(e))
+		if (!fmt_is_leaf(next, node->level) || fmt_leaf_pa(next, first + i) != pa + i * span ||
+		    fmt_prot_memory(next) != fmt_prot_memory(e))
 			return false;
 	}
 	return true;
@@ -154,28 +157,21 @@ static bool collapse_fits(const struct vmt_node *node)
 static uint64_t collapse_leaf(const struct vmt_node *node, bool user)
 {
 	uint64_t first = entry_load(node, 0);
-	uint64_t leaf = fmt_clean(fmt_make_leaf(fmt_pa(first), node->level + 1u, fmt_prot(first), user));
+	uint64_t leaf = fmt_make_leaf(fmt_leaf_pa(first, 0), node->level + 1u, fmt_prot_memory(first), user);
 
-	for (unsigned slot = 0; slot < FMT_SLOTS; slot++) {
-		uint64_t e = entry_load(node, slot);
-
-		if (fmt_dirty(e))
-			leaf = fmt_set_dirty(leaf);
-		else if (fmt_accessed(e))
-			leaf = fmt_set_accessed(leaf);
-	}
+	leaf = fmt_clean(leaf);
+	for (unsigned slot = 0; slot < FMT_SLOTS; slot++)
+		leaf = leaf_marks(leaf, entry_load(node, slot));
 	return leaf;
 }
 
-// Collapses the table below the entry of `level` for `addr`, if there is one and it can be.
-static bool collapse_one(struct vmt_tree *tree, struct txn *txn, uint64_t addr, unsigned level)
+// Locks the node of `level` on the way to `addr`, or the lowest one above it.
+static struct vmt_node *collapse_lock(struct txn *txn, uint64_t addr, unsigned level)
 {
-	struct vmt_node *node, *child;
-	bool fits = false;
-	unsigned slot;
+	struct vmt_node *node;
 
 	// One address more than the table has: the node above it is locked (txn::above).
-	txn->above = true;
+	txn->above = level > 0;
 	txn_lock_gated(txn, addr, addr + fmt_span(level) - 1);
 	node = txn->node[0];
 	while (node->level > level && slot_is_table(node, fmt_index(addr, node->level))) {
@@ -183,12 +179,21 @@ static bool collapse_one(struct vmt_tree *tree, struct txn *txn, uint64_t addr, 
 		lock_exclusive(txn->port, node);
 		txn->node[txn->held++] = node;
 	}
-	slot = fmt_index(addr, node->level);
+	return node;
+}
+
+// Collapses the table below the entry of `level` for `addr`, if there is one and it can be.
+static bool collapse_one(struct vmt_tree *tree, struct txn *txn, uint64_t addr, unsigned level)
+{
+	struct vmt_node *node = collapse_lock(txn, addr, level), *child;
+	unsigned slot = fmt_index(addr, node->level);
+	bool fits = false;
+
 	if (node->level == level && slot_is_table(node, slot)) {
 		child = node_of_table(txn->port, fmt_pa(entry_load(node, slot)));
 		lock_exclusive(txn->port, child);
 		txn->node[txn->held++] = child;
-		fits = collapse_fits(child);
+		fits = node_live(child) == FMT_SLOTS && collapse_fits(child, 0, FMT_SLOTS);
 	}
 	if (fits) {
 		uint64_t e = entry_exchange(tree, node, slot, fmt_make_marker(MARKER_BUSY, 0));
@@ -204,6 +209,63 @@ static bool collapse_one(struct vmt_tree *tree, struct txn *txn, uint64_t addr, 
 	return fits;
 }
 
+// Tables whose addresses the range holds whole become leaves of `level`.
+static uint64_t collapse_tables(struct vmt_tree *tree, struct txn *txn, uint64_t addr, uint64_t end, unsigned level)
+{
+	uint64_t span = fmt_span(level), at = (addr + span - 1) & ~(span - 1), collapsed = 0;
+
+	while (at >= addr && at < end && end - at >= span) {
+		struct vmt_run run;
+
+		if (look_run(tree, at, end, &run) != VMT_OK)
+			break;
+		if (run.state == VMT_STATE_PRESENT && run.size < span)
+			collapsed += collapse_one(tree, txn, at, level);
+		else if (run.end - at > span) // nothing to collapse as far as this run goes
+			at = (run.end - 1) & ~(span - 1);
+		at += span;
+	}
+	return collapsed;
+}
+
+// Leaves of `level` that lie in one table, from `addr` up to `end` at most, become runs. Returns how many.
+static uint64_t collapse_to_runs(struct txn *txn, uint64_t addr, uint64_t end, unsigned level)
+{
+	struct vmt_node *node = collapse_lock(txn, addr, level);
+	unsigned n = run_slots(level), slot = fmt_index(addr, level);
+	uint64_t made = 0;
+
+	end = end < node_end(node) ? end : node_end(node);
+	for (; node->level == level && end - addr >= n * fmt_span(level); slot += n, addr += n * fmt_span(level)) {
+		if (!collapse_fits(node, slot, n) || run_is(entry_load(node, slot), level))
+			continue;
+		run_rewrite(txn, node, slot, true);
+		made++;
+	}
+	txn_commit(txn);
+	return made;
+}
+
+static uint64_t collapse_runs(struct vmt_tree *tree, struct txn *txn, uint64_t addr, uint64_t end, unsigned level)
+{
+	uint64_t size = fmt_span(level) << fmt_run_bits(level), at = (addr + size - 1) & ~(size - 1), made = 0;
+
+	while (at >= addr && at < end && end - at >= size) {
+		uint64_t table_end = (at | (fmt_table_span(level) - 1)) + 1;
+		struct vmt_run run;
+
+		if (look_run(tree, at, end, &run) != VMT_OK)
+			break;
+		if (run.state == VMT_STATE_PRESENT && run.size == fmt_span(level)) {
+			made += collapse_to_runs(txn, at, end, level);
+			at = table_end;
+		} else {
+			at = ((run.end - 1) & ~(size - 1)) + size;
+		}
+	}
+	return made;
+}
+
 uint64_t vmt_tree_collapse(struct vmt_tree *tree, uint64_t addr, uint64_t length)
 {
 	uint64_t collapsed = 0;
@@ -212,21 +274,12 @@ uint64_t vmt_tree_collapse(struct vmt_tree *tree, uint64_t addr, uint64_t length
 	if (alone_check(tree, addr, length) != VMT_OK)
 		return 0;
 	txn_init(&txn, tree);
-	for (unsigned level = 1; level < FMT_LEAF_LEVELS && level <= FMT_TOP; level++) {
-		uint64_t span = fmt_span(level), at = (addr + span - 1) & ~(span - 1);
-
-		while (at >= addr && at + span <= addr + length) {
-			struct vmt_run run;
-
-			if (look_run(tree, at, addr + length, &run) != VMT_OK)
-				break;
-			if (run.state == VMT_STATE_PRESENT && run.size == fmt_span(level - 1))
-				collapsed += collapse_one(tree, &txn, at, level);
-			else if (run.end - at > span) // nothing to collapse as far as this run goes
-				at = (run.end - 1) & ~(span - 1);
-			at += span;
-		}
-	}
+	for (unsigned level = 1; level < FMT_LEAF_LEVELS && level <= FMT_TOP; level++)
+		if (tree->leaf_sizes & fmt_span(level))
+			collapsed += collapse_tables(tree, &txn, addr, addr + length, level);
+	for (unsigned level = 0; FMT_RUN_SIZES && level < FMT_LEAF_LEVELS; level++)
+		if (fmt_run_bits(level) && tree->leaf_sizes & fmt_span(level) << fmt_run_bits(level))
+			collapsed += collapse_runs(tree, &txn, addr, addr + length, level);
 	txn_finish(&txn);
 	return collapsed;
 }
@@ -260,41 +313,63 @@ static void harvest_pages(struct harvest *harvest, uint64_t start, uint64_t last
 	}
 }
 
-static void harvest_leaf(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t e, struct harvest *harvest)
+// Clears one entry's bits. `*e`: what it was. False: it had none of them.
+static bool harvest_entry(struct txn *txn, struct vmt_node *node, unsigned slot, const struct harvest *harvest,
+			  uint64_t *e)
 {
-	uint64_t base = slot_base(node, slot), end = base + fmt_span(node->level), next;
+	uint64_t next;
 
+	*e = entry_load(node, slot);
 	do {
 		// Accessed alone is one bit in every format; what it is, setting it in nothing tells.
-		next = harvest->what & VMT_DIRTY ? fmt_clean(e) : e & ~fmt_set_accessed(0);
+		next = harvest->what & VMT_DIRTY ? fmt_clean(*e) : *e & ~fmt_set_accessed(0);
 		// Acquire-release as in entry_exchange; a loop, for the hardware may set bits meanwhile (races.md 19).
-	} while (next != e && !atomic_compare_exchange_weak_explicit(&node->table[slot], &e, next, memory_order_acq_rel,
-								     memory_order_relaxed));
-	if ((harvest->what & VMT_ACCESSED && fmt_accessed(e)) || (harvest->what & VMT_DIRTY && fmt_dirty(e)))
+	} while (next != *e && !atomic_compare_exchange_weak_explicit(&node->table[slot], e, next, memory_order_acq_rel,
+								      memory_order_relaxed));
+	if (next != *e)
+		vmt_port_publish(txn->port, &node->table[slot], 1);
+	return next != *e;
+}
+
+// A leaf, or a whole run, from `first` on.
+static void harvest_leaf(struct txn *txn, struct vmt_node *node, unsigned first, unsigned n, struct harvest *harvest)
+{
+	uint64_t base = slot_base(node, first), end = base + n * fmt_span(node->level);
+	bool accessed = false, dirty = false, changed = false;
+
+	for (unsigned slot = first; slot < first + n; slot++) {
+		uint64_t e;
+
+		changed |= harvest_entry(txn, node, slot, harvest, &e);
+		accessed |= fmt_accessed(e);
+		dirty |= fmt_dirty(e);
+	}
+	if ((harvest->what & VMT_ACCESSED && accessed) || (harvest->what & VMT_DIRTY && dirty))
 		harvest_pages(harvest, base, end - 1);
-	if (next == e)
-		return;
-	vmt_port_publish(txn->port, &node->table[slot], 1);
 	// A CPU that has the old entry cached would use and write the page without saying so.
-	if (HOLDS(FLUSH_HARVEST))
+	if (changed && HOLDS(FLUSH_HARVEST))
 		flush_add(&txn->batch.flush, base, end);
 }
 
-// The leaves of the locked window, those that it covers in part too.
+// The leaves of the locked window, those that it covers in part too. (A run that lies across the border of two windows
+// is none: a window ends where a table begins.)
 static void harvest_window(struct txn *txn, struct harvest *harvest)
 {
-	for (unsigned n = 0; n < txn->held; n++) {
-		struct vmt_node *node = txn->node[n];
+	for (unsigned i = 0; i < txn->held; i++) {
+		struct vmt_node *node = txn->node[i];
 		uint64_t start = txn->start, last = txn->last;
+		unsigned n;
 
 		range_clamp(node, &start, &last);
 		if (start > last || node_live(node) == 0)
 			continue;
-		for (unsigned slot = fmt_index(start, node->level); slot <= fmt_index(last, node->level); slot++) {
+		for (unsigned slot = fmt_index(start, node->level); slot <= fmt_index(last, node->level); slot += n) {
 			uint64_t e = entry_load(node, slot);
 
+			slot = leaf_slot(e, node->level, slot);
+			n = leaf_slots(e, node->level);
 			if (fmt_is_leaf(e, node->level))
-				harvest_leaf(txn, node, slot, e, harvest);
+				harvest_leaf(txn, node, slot, n, harvest);
 		}
 	}
 }
@@ -349,7 +424,8 @@ enum vmt_status vmt_tree_mark(struct vmt_tree *tree, uint64_t addr, uint64_t len
 	uint64_t marker, end = addr;
 	struct txn txn;
 
-	if (status == VMT_OK && (kind < VMT_MARKER_GUARD || kind > VMT_MARKER_POISON || payload > VMT_MARKER_PAYLOAD))
+	if (status == VMT_OK && (kind < VMT_MARKER_GUARD || (kind > VMT_MARKER_POISON && kind < VMT_MARKER_OWN) ||
+				  kind > VMT_MARKER_OWN_LAST || payload > VMT_MARKER_PAYLOAD))
 		status = VMT_ERR_ARGUMENT;
 	if (status == VMT_OK)
 		status = vmt_tree_unmap(tree, addr, length, NULL);

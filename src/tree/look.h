@@ -61,39 +61,43 @@ static enum vmt_state entry_state(uint64_t e)
 		return VMT_STATE_POISON;
 	case MARKER_GUARD:
 		return VMT_STATE_GUARD;
-	case MARKER_SWAP:
-	case MARKER_MIGRATION:
-	case MARKER_DEVICE:
-		return VMT_STATE_MARKER;
+	case MARKER_BUSY:
+		return VMT_STATE_NONE; // what is there is being replaced
 	default:
-		return VMT_STATE_NONE; // busy: what is there is being replaced
+		return VMT_STATE_MARKER;
 	}
 }
 
-static void run_describe(const struct vmt_tree *tree, const struct vmt_node *node, unsigned slot, struct vmt_run *run)
+// What the slot holds, the whole of it. Returns the first slot after it.
+static unsigned run_describe(const struct vmt_tree *tree, const struct vmt_node *node, unsigned slot,
+			     struct vmt_run *run)
 {
-	uint64_t e = entry_load_acquire(node, slot);
+	uint64_t e = leaf_load(node, slot), size = leaf_size(e, node->level);
+	unsigned first = leaf_slot(e, node->level, slot);
 
 	*run = (struct vmt_run){
-		.start = slot_base(node, slot),
-		.end = slot_base(node, slot) + fmt_span(node->level),
+		.start = slot_base(node, first),
+		.end = slot_base(node, first) + size,
 		.state = entry_state(e),
-		.size = fmt_span(node->level),
+		.size = size,
 		.mapped = slot_id(node, slot) && slot_id(node, slot) != ID_CLAIM,
 	};
-	if (run->state == VMT_STATE_PRESENT || run->state == VMT_STATE_PARKED) {
-		run->pa = entry_frame(e);
-		run->zero = run->pa == tree->vmt->zero_pa;
+	if (run->state == VMT_STATE_PRESENT) {
+		run->pa = fmt_leaf_pa(e, slot) - (slot_base(node, slot) - run->start);
+		run->prot = fmt_prot(e);
+		run->memory = fmt_memory(e);
+		run->accessed = fmt_accessed(e);
+		run->dirty = fmt_dirty(e);
 	}
+	if (run->state == VMT_STATE_PARKED)
+		run->pa = fmt_parked_pa(e);
+	if (run->state == VMT_STATE_PRESENT || run->state == VMT_STATE_PARKED)
+		run->zero = run->pa == tree->vmt->zero_pa;
 	if (run->state == VMT_STATE_GUARD || run->state == VMT_STATE_POISON || run->state == VMT_STATE_MARKER) {
 		run->marker = fmt_kind(e);
 		run->payload = fmt_payload(e);
 	}
-	if (run->state == VMT_STATE_PRESENT) {
-		run->prot = fmt_prot(e);
-		run->accessed = fmt_accessed(e);
-		run->dirty = fmt_dirty(e);
-	}
+	return first + leaf_slots(e, node->level);
 }
 
 static bool run_joins(const struct vmt_run *run, const struct vmt_run *next)
@@ -101,34 +105,45 @@ static bool run_joins(const struct vmt_run *run, const struct vmt_run *next)
 	bool frames = run->state == VMT_STATE_PRESENT || run->state == VMT_STATE_PARKED;
 
 	return run->state == next->state && run->mapped == next->mapped && run->prot == next->prot &&
-	       run->marker == next->marker && run->payload == next->payload &&
+	       run->memory == next->memory && run->marker == next->marker && run->payload == next->payload &&
+	       (run->size == next->size || run->state == VMT_STATE_NONE) &&
 	       run->accessed == next->accessed && run->dirty == next->dirty && run->zero == next->zero &&
 	       (!frames || (!run->zero && run->pa + (run->end - run->start) == next->pa));
 }
 
+// Adds to `run`, which is empty (its start is its end) or ends at `addr`, what the lowest table there says of it. False:
+// something else follows.
+static bool look_extend(struct vmt_tree *tree, uint64_t addr, uint64_t end, struct vmt_run *run)
+{
+	struct vmt_node *node = look_pin(tree, addr);
+	unsigned slot = fmt_index(addr, node->level);
+	bool more = true;
+
+	while (more && slot < FMT_SLOTS && slot_base(node, slot) < end && !slot_is_table(node, slot)) {
+		struct vmt_run next;
+
+		slot = run_describe(tree, node, slot, &next);
+		more = run->start == run->end || run_joins(run, &next);
+		if (run->start == run->end)
+			*run = next;
+		else if (more)
+			run->end = next.end;
+	}
+	look_unpin(tree, node);
+	return more;
+}
+
 static enum vmt_status look_run(struct vmt_tree *tree, uint64_t addr, uint64_t end, struct vmt_run *run)
 {
-	struct vmt_node *node;
-	uint64_t cut;
+	uint64_t at = addr, cut = addr & ~VMT_PAGE_MASK;
 
 	if (addr >= end)
 		return VMT_ERR_EMPTY;
 	if (addr < tree->start || end > tree->end)
 		return VMT_ERR_OUTSIDE;
-	node = look_pin(tree, addr);
-	run_describe(tree, node, fmt_index(addr, node->level), run);
-	for (unsigned slot = fmt_index(addr, node->level) + 1; slot < FMT_SLOTS && run->end < end; slot++) {
-		struct vmt_run next;
-
-		if (slot_is_table(node, slot))
-			break;
-		run_describe(tree, node, slot, &next);
-		if (!run_joins(run, &next))
-			break;
-		run->end = next.end;
-	}
-	look_unpin(tree, node);
-	cut = addr & ~VMT_PAGE_MASK;
+	*run = (struct vmt_run){0};
+	while (at < end && look_extend(tree, at, end, run))
+		at = run->end;
 	if (run->state == VMT_STATE_PRESENT || run->state == VMT_STATE_PARKED)
 		run->pa += cut - run->start;
 	run->start = cut;
@@ -155,9 +170,10 @@ static enum vmt_status look_translate(struct vmt_tree *tree, uint64_t addr, stru
 	if (!fmt_is_leaf(e, level))
 		return VMT_ERR_NOT_PRESENT;
 	*translation = (struct vmt_translation){
-		.pa = fmt_pa(e) + (addr & (fmt_span(level) - 1)),
-		.size = fmt_span(level),
+		.pa = fmt_leaf_pa(e, fmt_index(addr, level)) + (addr & (fmt_span(level) - 1)),
+		.size = leaf_size(e, level),
 		.prot = fmt_prot(e),
+		.memory = fmt_memory(e),
 		.accessed = fmt_accessed(e),
 		.dirty = fmt_dirty(e),
 		.zero = fmt_pa(e) == tree->vmt->zero_pa,

@@ -26,6 +26,7 @@ enum protection {
 	FLUSH_RESTRICT,		// of permissions that are taken in a tree on its own (20)
 	FLUSH_HARVEST,		// of translations that remember the accessed and dirty bits (19)
 	FLUSH_SPLIT,		// between a leaf and the table that takes its place (1, A2)
+	FLUSH_RUN,		// between a run and the leaves that it is made of, either way (1, A2)
 	FLUSH_COLLAPSE,		// between a table and the leaf that takes its place (2, A2)
 	FLUSH_REPLACE,		// between what was there and what replaces it (A2)
 	GENERATION_RAISED,	// by each flush, for CPUs that kept translations and are elsewhere (5, 15)

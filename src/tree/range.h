@@ -3,7 +3,8 @@
 //
 // An operation says what it does to a run of slots that the range covers whole and that hold no table (one call for a
 // run in one node, not one for an entry), and whether a slot that the range covers in part has to be split for it.
-// Splitting puts a table under the slot, with the slot's id and marker repeated; it changes nothing that can be seen.
+// Splitting puts a table under the slot, with the slot's id and marker repeated; it changes nothing that can be seen. A
+// run that the range covers in part is broken first.
 #ifndef VMT_TREE_RANGE_H
 #define VMT_TREE_RANGE_H
 
@@ -158,23 +159,37 @@ static uint64_t range_break_leaf(struct txn *txn, struct vmt_node *parent, unsig
 	return e;
 }
 
-// Repeats a marker, or cuts a leaf into the leaves of the level below, in a table that nobody sees yet.
-static void range_repeat(struct vmt_node *node, uint64_t e, bool user)
+// May the leaves of a cut become runs in the table `node`?
+static bool range_makes_runs(const struct txn *txn, const struct vmt_node *node)
 {
-	bool leaf = fmt_is_present(e);
+	uint64_t size = fmt_span(node->level) << fmt_run_bits(node->level);
+
+	return fmt_run_bits(node->level) && txn->tree->leaf_sizes & size && size <= txn->run_max;
+}
+
+// Repeats a marker, or cuts a leaf into the largest leaves of the level below, in a table that nobody sees yet. Where
+// an edge of [start, last] lies inside of a run there is none: it would be broken next.
+static void range_repeat(struct txn *txn, struct vmt_node *node, uint64_t e, uint64_t start, uint64_t last)
+{
+	bool leaf = fmt_is_present(e), runs = leaf && range_makes_runs(txn, node);
+	uint64_t size = fmt_span(node->level) << fmt_run_bits(node->level);
 
 	for (unsigned i = 0; i < FMT_SLOTS; i++) {
-		uint64_t pa = fmt_pa(e) + ((uint64_t)i << fmt_shift(node->level));
+		uint64_t addr = slot_base(node, i) & ~(size - 1), part = e;
 
-		atomic_store_explicit(&node->table[i], leaf ? fmt_leaf_like(e, pa, node->level, user) : e,
-				      memory_order_relaxed);
+		if (leaf)
+			part = fmt_leaf_like(e, fmt_pa(e) + ((uint64_t)i << fmt_shift(node->level)), node->level,
+					     txn->tree->user);
+		if (runs && !(start > addr && start < addr + size) && !(last >= addr && last < addr + size - 1))
+			part = fmt_make_run(part, node->level);
+		atomic_store_explicit(&node->table[i], part, memory_order_relaxed);
 	}
 	vmt_port_publish(node->tree->port, node->table, FMT_SLOTS);
 	node_add_live(node, FMT_SLOTS);
 }
 
-// Puts a table under a slot that has none, and locks it before anybody can see it.
-static void range_split(struct txn *txn, struct vmt_node *parent, unsigned slot)
+// Puts a table under a slot that has none, for an operation on [start, last], and locks it before anybody can see it.
+static void range_split(struct txn *txn, struct vmt_node *parent, unsigned slot, uint64_t start, uint64_t last)
 {
 	uint64_t pa, e = entry_load(parent, slot);
 	struct vmt_node *node = node_new_below(txn, parent, slot, &pa);
@@ -182,7 +197,7 @@ static void range_split(struct txn *txn, struct vmt_node *parent, unsigned slot)
 	if (fmt_is_leaf(e, parent->level))
 		e = HOLDS(SWAP_SPLIT) ? range_break_leaf(txn, parent, slot) : (range_break_leaf(txn, parent, slot), e);
 	if (e)
-		range_repeat(node, e, txn->tree->user);
+		range_repeat(txn, node, e, start, last);
 	else
 		node_add_live(parent, 1);
 	atomic_store_explicit(&node->lock, LOCK_EXCL, memory_order_relaxed);
@@ -218,10 +233,14 @@ static void range_apply(struct txn *txn, struct vmt_node *node, uint64_t start, 
 	bool low = slot_is_partial(node, first, start, last);
 	bool high = first != end && slot_is_partial(node, end, start, last);
 
+	if (run_is_partial(node, first, start, last) && op->splits(txn, node, first, arg))
+		run_rewrite(txn, node, leaf_slot(entry_load(node, first), level, first), false);
+	if (run_is_partial(node, end, start, last) && op->splits(txn, node, end, arg))
+		run_rewrite(txn, node, leaf_slot(entry_load(node, end), level, end), false);
 	if (low && !fmt_is_table(entry_load(node, first), level) && op->splits(txn, node, first, arg))
-		range_split(txn, node, first);
+		range_split(txn, node, first, start, last);
 	if (high && !fmt_is_table(entry_load(node, end), level) && op->splits(txn, node, end, arg))
-		range_split(txn, node, end);
+		range_split(txn, node, end, start, last);
 	if (first + low + high <= end)
 		op->slots(txn, node, first + low, end - high, arg);
 	if (level == 0 || node_live(node) == 0)

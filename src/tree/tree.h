@@ -74,6 +74,7 @@ struct vmt_tree {
 	struct vmt_node *root;
 	uint64_t root_pa;
 	uint64_t start, end;
+	uint64_t leaf_sizes;	// a bit for each size that a leaf may have: 1 << log2(bytes)
 	bool user;
 	bool untracked;		// who uses it is not known: every flush goes to the port
 	_Atomic uint32_t gate; // see txn.h

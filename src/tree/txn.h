@@ -44,6 +44,7 @@ struct txn {
 	bool fold;			// empty tables are folded at all
 	bool owns_claims;		// the claims that it meets are its own, or do not matter to it
 	bool above;			// step 1 stops above a table that the range covers whole
+	uint64_t run_max;		// the largest run that a cut leaf may be made of, in bytes
 	uint32_t dead;			// descriptors that lost their last use; space/attr.h
 	unsigned later;			// ranges to fold when nothing is held
 	struct { uint64_t start, last; } fold_later[TXN_LATER];
@@ -58,6 +59,7 @@ static void txn_init(struct txn *txn, struct vmt_tree *tree)
 	txn->held = txn->parents = txn->later = 0;
 	txn->keep = txn->fold = true;
 	txn->above = txn->owns_claims = false;
+	txn->run_max = UINT64_MAX;
 	txn->dead = 0;
 	pool_init(&txn->pool);
 	batch_init(&txn->batch, tree);

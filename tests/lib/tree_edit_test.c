@@ -50,7 +50,7 @@ static void splitting(void **state)
 	assert_int_equal(vmt_tree_collapse(tree, GIB, 2 * GIB), 3);
 	expect(GIB + 5, DEVICE + GIB + 5, GIB, true);
 	assert_int_equal(vmt_tree_tables(tree), tables);
-	assert_int_equal(vmt_tree_split(tree, GIB, PAGE, 5, NULL), VMT_ERR_ARGUMENT);
+	assert_int_equal(vmt_tree_split(tree, GIB, PAGE, 5, NULL), VMT_ERR_SIZE);
 	close_tree();
 }
 

@@ -71,7 +71,7 @@ static void refusals(void **state)
 	assert_int_equal(tree_map(UINT64_C(1) << 38, PAGE, 0, RW, 0, NULL), VMT_ERR_OUTSIDE);
 	assert_int_equal(tree_map(PAGE, PAGE, 0, 0, 0, NULL), VMT_ERR_ARGUMENT);
 	assert_int_equal(tree_map(PAGE, PAGE, 0, 8, 0, NULL), VMT_ERR_ARGUMENT);
-	assert_int_equal(tree_map(PAGE, PAGE, 0, RW, 7, NULL), VMT_ERR_ARGUMENT);
+	assert_int_equal(tree_map(PAGE, PAGE, 0, RW, 7, NULL), VMT_ERR_SIZE);
 	assert_int_equal(vmt_tree_unmap(tree, PAGE, 0, NULL), VMT_ERR_EMPTY);
 	assert_int_equal(vmt_tree_protect(tree, PAGE, PAGE, 0, NULL), VMT_ERR_ARGUMENT);
 	assert_int_equal(vmt_tree_tables(tree), 1);
