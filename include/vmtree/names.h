@@ -15,7 +15,7 @@
 //	x86_64_4, x86_64_5		x86-64 with four and five levels
 //	riscv_sv39, _sv48, _sv57	RISC-V
 //	aarch64_s1, aarch64_s2		AArch64 with 4 KiB granule and 48 bits: processes, and guests
-//	..._16k, ..._64k		the same with 16 and 64 KiB granule
+//	..._16k, ..._64k		the same with 16 and 64 KiB granule; aarch64_s2_16k has 47 bits of address
 //	..._4k_52, ..._16k_52, ..._64k_52 with 52 bits of address and of physical address (FEAT_LPA2; FEAT_LVA, FEAT_LPA)
 //	ept, amd_npt			guests on Intel's and AMD's processors
 //	vtd_ss, amd_v1			devices behind Intel's and AMD's IOMMUs: no permission to execute
@@ -74,6 +74,13 @@
 #define vmt_lazy_free		VMT_NAME(_lazy_free)
 #define vmt_guard_install	VMT_NAME(_guard_install)
 #define vmt_guard_remove	VMT_NAME(_guard_remove)
+#define vmt_mark		VMT_NAME(_mark)
+#define vmt_unmark		VMT_NAME(_unmark)
+#define vmt_marker_resolve	VMT_NAME(_marker_resolve)
+#define vmt_page_take		VMT_NAME(_page_take)
+#define vmt_page_new		VMT_NAME(_page_new)
+#define vmt_advise_huge		VMT_NAME(_advise_huge)
+#define vmt_collapse		VMT_NAME(_collapse)
 #define vmt_populate		VMT_NAME(_populate)
 #define vmt_move		VMT_NAME(_move)
 #define vmt_fault		VMT_NAME(_fault)

@@ -35,6 +35,26 @@ enum vmt_status vmt_destroy(struct vmt *vmt);
 
 // ---- Life of a space ---------------------------------------------------------------------------------------------
 
+struct vmt_marker_fault {
+	uint64_t addr;		// of the page
+	vmt_prot access;	// VMT_READ, VMT_WRITE or VMT_EXEC
+	enum vmt_marker kind;
+	uint64_t payload;
+};
+
+// What the embedder does about markers in a space. Any member may be NULL.
+struct vmt_marker_ops {
+	// A fault, or whoever else wants the page, has met a marker. Nothing is held; may sleep and call anything.
+	// VMT_OK: look again (the handler has resolved the marker, or waited for somebody who does); anything else ends
+	// the fault with that status. NULL: VMT_ERR_GUARD and VMT_ERR_POISON for these kinds, VMT_ERR_MARKER for others.
+	enum vmt_status (*fault)(struct vmt_space *space, const struct vmt_marker_fault *fault);
+	// `pages` more (fewer) pages of the space say this, since a fork or a move copied them (they were unmapped,
+	// released, overwritten, or the space was destroyed). What vmt_mark puts there and what vmt_marker_resolve takes
+	// away is not reported: the caller knows. Held: must not sleep and must not call the library.
+	void (*copied)(struct vmt_space *space, enum vmt_marker kind, uint64_t payload, uint64_t pages);
+	void (*dropped)(struct vmt_space *space, enum vmt_marker kind, uint64_t payload, uint64_t pages);
+};
+
 struct vmt_space_config {
 	// Addresses that can be mapped, [start, end). Both are multiples of VMT_PAGE_SIZE and end is at most
 	// 2^(virtual address bits - 1): the lower half of a sign-extended address space. Slots of the root table that
@@ -51,6 +71,8 @@ struct vmt_space_config {
 	// Where vmt_map and vmt_move look for a free range unless the request names its own [search_start, search_end).
 	// Both 0: the whole space.
 	uint64_t search_start, search_end;
+	// NULL: no markers but guards and poison are used. Stays valid for the life of the space and of its children.
+	const struct vmt_marker_ops *marker_ops;
 };
 
 // Makes an empty space. VMT_ERR_NO_MEMORY, VMT_ERR_ARGUMENT, VMT_ERR_OUTSIDE (end too large), VMT_ERR_EMPTY.
@@ -90,6 +112,7 @@ enum {
 	VMT_MAP_GROWS_DOWN = 1u << 3,	// vmt_grow_down extends it
 	VMT_MAP_NO_RESERVE = 1u << 4,	// recorded, and shown by vmt_area_find
 	VMT_MAP_POPULATE = 1u << 5,	// fault everything in; what that cannot do is no error
+	VMT_MAP_HUGE = 1u << 6,		// private anonymous memory: huge pages where they fit; see vmt_advise_huge
 };
 
 // A tag of the embedder's own, kept with the attributes and never interpreted; areas with different tags do not join.
@@ -172,7 +195,8 @@ VMT_LOCKED enum vmt_status vmt_fault(struct vmt_space *space, uint64_t addr, vmt
 // that fails, with its status; `*done` (may be NULL) is the bytes that were populated before.
 VMT_LOCKED enum vmt_status vmt_populate(struct vmt_space *space, uint64_t addr, uint64_t length, uint64_t *done);
 
-// MADV_DONTNEED: the pages of the range are given back; the next touch finds zeroes or the object's page. Guards stay.
+// MADV_DONTNEED: the pages of the range are given back; the next touch finds zeroes or the object's page. Guards,
+// poison and the embedder's own markers stay. VMT_ERR_NO_MEMORY: a huge page could not be split.
 // VMT_ERR_UNMAPPED: a part is not mapped (the mapped parts were released all the same).
 VMT_LOCKED enum vmt_status vmt_release(struct vmt_space *space, uint64_t addr, uint64_t length);
 
@@ -185,6 +209,57 @@ VMT_LOCKED enum vmt_status vmt_lazy_free(struct vmt_space *space, uint64_t addr,
 // is one entry. VMT_ERR_ARGUMENT if a part is not private anonymous memory; VMT_ERR_UNMAPPED, VMT_ERR_NO_MEMORY.
 VMT_LOCKED enum vmt_status vmt_guard_install(struct vmt_space *space, uint64_t addr, uint64_t length);
 VMT_LOCKED enum vmt_status vmt_guard_remove(struct vmt_space *space, uint64_t addr, uint64_t length);
+
+// ---- Markers -----------------------------------------------------------------------------------------------------
+//
+// An entry that holds no page says what has become of it. Markers survive fork, vmt_move, vmt_protect and attempts to
+// collapse, and a table that holds one is not empty. vmt_unmap takes them away; vmt_release those that stand for a page's
+// bytes (swap, migration, device), which reads as zeroes then.
+
+// Puts markers over the range, one for each largest span, and gives back the pages that were there. VMT_ERR_ARGUMENT: no
+// kind of the embedder's to set (all but guard), or a payload beyond VMT_MARKER_PAYLOAD; VMT_ERR_UNMAPPED: a part is not
+// mapped (the mapped parts were marked all the same); VMT_ERR_NO_MEMORY.
+VMT_LOCKED enum vmt_status vmt_mark(struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_marker kind,
+				    uint64_t payload);
+
+// Takes the page at `addr` (a multiple of VMT_PAGE_SIZE) out of its entry, after the flush, and leaves a marker. The
+// entry's reference goes to the caller (vmt_page_put): to write the page to a swap device, or to copy it elsewhere.
+// VMT_ERR_NOT_PRESENT: there is none, or the zero page; VMT_ERR_BUSY: it is pinned; VMT_ERR_ARGUMENT: as vmt_mark, or the
+// page is its object's; VMT_ERR_UNMAPPED; VMT_ERR_NO_MEMORY (a huge page has to be split).
+VMT_LOCKED enum vmt_status vmt_page_take(struct vmt_space *space, uint64_t addr, enum vmt_marker kind,
+					 uint64_t payload, uint64_t *pa);
+
+// If the page at `addr` says exactly this, maps the page `pa` there, with the permissions that the address has; the
+// caller's reference becomes the entry's. VMT_ERR_NOT_PRESENT: it says something else by now, and the reference is still
+// the caller's; so with VMT_ERR_ARGUMENT (shared memory), VMT_ERR_NO_MEMORY.
+VMT_LOCKED enum vmt_status vmt_marker_resolve(struct vmt_space *space, uint64_t addr, enum vmt_marker kind,
+					      uint64_t payload, uint64_t pa);
+
+// Takes the markers of one kind (not guard) in the range away; each is reported as dropped. VMT_ERR_UNMAPPED: a part is
+// not mapped (the mapped parts were done all the same); VMT_ERR_NO_MEMORY, VMT_ERR_ARGUMENT.
+VMT_LOCKED enum vmt_status vmt_unmark(struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_marker kind);
+
+// A page of the embedder's, for vmt_marker_resolve: one reference, with `zero` zeroed. VMT_ERR_NO_MEMORY.
+enum vmt_status vmt_page_new(struct vmt *vmt, bool zero, uint64_t *pa);
+
+// ---- Huge pages --------------------------------------------------------------------------------------------------
+//
+// A huge page is a leaf of the second level (2 MiB with pages of 4 KiB) over memory that was allocated at once. Each page
+// of it has its own metadata and is counted by itself, so that a reference, a pin, a copy on write or a part that is
+// unmapped, protected or released concerns these pages alone: the leaf is split then, and nothing else changes.
+
+// MADV_HUGEPAGE, MADV_NOHUGEPAGE: the first write to private anonymous memory of the range gets a huge page where one
+// fits and memory for it can be had, or does not. VMT_ERR_UNMAPPED: a part is not mapped; what lies before was advised.
+VMT_LOCKED enum vmt_status vmt_advise_huge(struct vmt_space *space, uint64_t addr, uint64_t length, bool huge);
+
+// MADV_COLLAPSE: puts a huge page in the place of each whole table of small ones in the range that belong to nobody else,
+// holes filled with zeroes. Pages that lie as one huge page already stay where they are; others are copied. Where a page
+// is shared, pinned, lazily freed or of an object, or there is a marker or more than one set of attributes, the table
+// stays. Returns how many huge pages were made; `*status` (may be NULL): VMT_ERR_NO_MEMORY if some were not for want of
+// memory, or of a bad range (then nothing was done).
+VMT_LOCKED uint64_t vmt_collapse(struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_status *status);
+
+// ---- Memory pressure ---------------------------------------------------------------------------------------------
 
 // Takes lazily freed clean pages and empty tables of the space back, up to `pages`; returns how many frames were freed
 // or are on their way through a grace period. Callable with preemption on.

@@ -106,21 +106,6 @@ enum {
 VMT_LOCKED uint64_t vmt_tree_test_and_clear(struct vmt_tree *tree, uint64_t addr, uint64_t length, unsigned what,
 				 uint64_t *bitmap);
 
-// Entries that hold no memory and that the hardware takes for absent. What they mean is the caller's business; a
-// guard is also what vmt_guard_install makes.
-enum vmt_marker {
-	VMT_MARKER_GUARD = 2,
-	VMT_MARKER_SWAP = 3,
-	VMT_MARKER_MIGRATION = 4,
-	VMT_MARKER_DEVICE = 5,
-	VMT_MARKER_POISON = 6,
-	VMT_MARKER_OWN = 8,	// and up to VMT_MARKER_OWN_LAST: the embedder's own
-	VMT_MARKER_OWN_LAST = 15,
-};
-
-// The most that a marker can carry, in every format.
-#define VMT_MARKER_PAYLOAD ((UINT64_C(1) << 40) - 1)
-
 // Puts markers over a range, one for each largest span, whatever is there (which is cleared and flushed first). All get
 // the same payload. vmt_tree_walk reports them, vmt_tree_unmap takes them away, vmt_tree_map does not overwrite them.
 // VMT_ERR_ARGUMENT (kind, payload); VMT_ERR_NO_MEMORY, and then some of what was there behind `*done` may be gone.

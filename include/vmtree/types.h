@@ -71,6 +71,21 @@ enum vmt_memory {
 	VMT_MEMORY_DEVICE = 2,		// registers: neither cached nor combined nor reordered
 };
 
+// Entries that hold no memory, at any level, and that the hardware takes for absent. What they mean is the embedder's
+// business, but for the guard, which is what vmt_guard_install makes.
+enum vmt_marker {
+	VMT_MARKER_GUARD = 2,
+	VMT_MARKER_SWAP = 3,
+	VMT_MARKER_MIGRATION = 4,
+	VMT_MARKER_DEVICE = 5,
+	VMT_MARKER_POISON = 6,
+	VMT_MARKER_OWN = 8,	// and up to VMT_MARKER_OWN_LAST: the embedder's own
+	VMT_MARKER_OWN_LAST = 15,
+};
+
+// The most that a marker can carry, in every format.
+#define VMT_MARKER_PAYLOAD ((UINT64_C(1) << 40) - 1)
+
 // The three classes of walker. Each function of the library that walks a tree is marked with its own.
 //
 // VMT_LOCKED: holds the lock of every table in which it changes something, from before it looks until after the flush

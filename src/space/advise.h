@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Release, lazy free, guards: what changes states and leaves attributes alone.
+// Release, lazy free: what gives pages back and leaves attributes alone.
 #ifndef VMT_SPACE_ADVISE_H
 #define VMT_SPACE_ADVISE_H
 
@@ -8,6 +8,7 @@ struct advise {
 	bool hole;		// a part is not mapped
 	bool anon_only;		// refuse anything but private anonymous memory
 	bool claimed;		// the range is one that a move has claimed for itself (space/move.h)
+	uint64_t marker;	// the entry that space/marker.h puts there, or takes away
 };
 
 static bool advise_see(struct txn *txn, uint32_t id, uint64_t start, uint64_t last, void *arg)
@@ -28,9 +29,9 @@ static enum vmt_status advise_inspect(struct txn *txn, void *arg)
 }
 
 static enum vmt_status advise_run(struct vmt_space *space, uint64_t addr, uint64_t length, const struct range_op *op,
-				  bool anon_only)
+				  bool anon_only, uint64_t marker)
 {
-	struct advise advise = {.anon_only = anon_only};
+	struct advise advise = {.anon_only = anon_only, .marker = marker};
 	enum vmt_status status = range_check(space, addr, length);
 	struct txn txn;
 
@@ -51,22 +52,24 @@ static void release_slots(struct txn *txn, struct vmt_node *node, unsigned first
 	leaf_zap(txn, node, first, last, ZAP_PAGES);
 }
 
-// Frames lie in the lowest tables only: there is no page to be cut.
-static bool splits_nothing(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
+// A huge page is cut, and a marker that stands for one's bytes.
+static bool release_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
 {
-	(void)txn, (void)node, (void)slot, (void)arg;
-	return false;
+	uint64_t e = entry_load(node, slot);
+
+	(void)txn, (void)arg;
+	return e && (fmt_holds_frame(e, node->level) || marker_has_bytes(e));
 }
 
 static const struct range_op release_op = {
 	.slots = release_slots,
-	.splits = splits_nothing,
+	.splits = release_splits,
 	.inspect = advise_inspect,
 };
 
 enum vmt_status vmt_release(struct vmt_space *space, uint64_t addr, uint64_t length)
 {
-	return advise_run(space, addr, length, &release_op, false);
+	return advise_run(space, addr, length, &release_op, false, 0);
 }
 
 // ---- Lazy free ---------------------------------------------------------------------------------------------------
@@ -108,144 +111,39 @@ static void lazy_free_entry(struct txn *txn, struct vmt_node *node, unsigned slo
 		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
 }
 
+// A huge page that the range covers whole is taken at once: nothing keeps it from being free already.
 static void lazy_free_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
 {
 	(void)arg;
-	if (node->level > 0 || node_live(node) == 0)
+	if (node_live(node) == 0)
 		return;
 	for (unsigned slot = first; slot <= last; slot++) {
 		uint64_t e = entry_load(node, slot);
 
-		if (fmt_is_leaf(e, 0))
+		if (fmt_is_leaf(e, node->level) && node->level > 0) {
+			leaf_clear(txn, node, slot, 0);
+			node_add_live(node, -1);
+		} else if (fmt_is_leaf(e, node->level)) {
 			lazy_free_entry(txn, node, slot, e);
+		}
 	}
+}
+
+static bool lazy_free_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
+{
+	(void)txn, (void)arg;
+	return fmt_is_leaf(entry_load(node, slot), node->level);
 }
 
 static const struct range_op lazy_free_op = {
 	.slots = lazy_free_slots,
-	.splits = splits_nothing,
+	.splits = lazy_free_splits,
 	.inspect = advise_inspect,
 };
 
 enum vmt_status vmt_lazy_free(struct vmt_space *space, uint64_t addr, uint64_t length)
 {
-	return advise_run(space, addr, length, &lazy_free_op, true);
-}
-
-// ---- Guards ------------------------------------------------------------------------------------------------------
-
-// Clears everything below `node`, which lies in the window with all that is below it, and unlinks what becomes empty.
-static void guard_empty_below(struct txn *txn, struct vmt_node *node)
-{
-	leaf_zap(txn, node, 0, FMT_SLOTS - 1, ZAP_ALL);
-	if (node->level == 0 || node_live(node) == 0)
-		return;
-	for (unsigned slot = 0; slot < FMT_SLOTS; slot++) {
-		uint64_t e = entry_load(node, slot);
-		struct vmt_node *child;
-
-		if (!fmt_is_table(e, node->level))
-			continue;
-		child = node_of_table(txn->port, fmt_pa(e));
-		guard_empty_below(txn, child);
-		if (node_is_foldable(child))
-			fold_into(txn, node, child);
-	}
-}
-
-// Tables in slots that will be guarded as a whole go, where their addresses have one id (and the parent has it too, or
-// an array to say otherwise); the marker then takes the table's place, after the flush (R14). A table that stays is
-// visited later and gets its own markers.
-static void guard_fold_tables(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last)
-{
-	if (node->level == 0 || node_live(node) == 0)
-		return;
-	for (unsigned slot = first; slot <= last; slot++) {
-		uint64_t e = entry_load(node, slot);
-		struct vmt_node *child;
-
-		if (!fmt_is_table(e, node->level))
-			continue;
-		child = node_of_table(txn->port, fmt_pa(e));
-		guard_empty_below(txn, child);
-		if (node_is_foldable(child))
-			fold_into(txn, node, child);
-	}
-	batch_flush(&txn->batch);
-}
-
-static bool guard_wants(const struct advise *advise, uint32_t id)
-{
-	return advise->claimed ? id == ID_CLAIM : id_is_mapped(id);
-}
-
-static void guard_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
-{
-	uint64_t guard = fmt_make_marker(MARKER_GUARD, 0);
-
-	guard_fold_tables(txn, node, first, last);
-	for (unsigned slot = first; slot <= last; slot++) {
-		uint64_t e = entry_load(node, slot);
-
-		if (fmt_is_table(e, node->level) || e == guard || !guard_wants(arg, slot_id(node, slot)))
-			continue;
-		if (fmt_holds_frame(e, node->level))
-			leaf_clear(txn, node, slot, guard);
-		else
-			entry_publish(txn->tree, node, slot, guard);
-		node_add_live(node, e == 0);
-	}
-}
-
-static bool guard_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
-{
-	(void)txn;
-	return guard_wants(arg, slot_id(node, slot)) && entry_load(node, slot) != fmt_make_marker(MARKER_GUARD, 0);
-}
-
-static const struct range_op guard_op = {
-	.slots = guard_slots,
-	.splits = guard_splits,
-	.inspect = advise_inspect,
-	.above = true,
-};
-
-enum vmt_status vmt_guard_install(struct vmt_space *space, uint64_t addr, uint64_t length)
-{
-	return advise_run(space, addr, length, &guard_op, true);
-}
-
-static void unguard_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
-{
-	int gone = 0;
-
-	(void)arg;
-	if (node_live(node) == 0)
-		return;
-	for (unsigned slot = first; slot <= last; slot++) {
-		if (entry_load(node, slot) != fmt_make_marker(MARKER_GUARD, 0))
-			continue;
-		entry_publish(txn->tree, node, slot, 0);
-		gone++;
-	}
-	node_add_live(node, -gone);
-}
-
-static bool unguard_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
-{
-	(void)txn, (void)arg;
-	return entry_load(node, slot) == fmt_make_marker(MARKER_GUARD, 0);
-}
-
-static const struct range_op unguard_op = {
-	.slots = unguard_slots,
-	.splits = unguard_splits,
-	.inspect = advise_inspect,
-};
-
-enum vmt_status vmt_guard_remove(struct vmt_space *space, uint64_t addr, uint64_t length)
-{
-	return advise_run(space, addr, length, &unguard_op, true);
+	return advise_run(space, addr, length, &lazy_free_op, true, 0);
 }
 
 #endif

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Attributes: what an address is, as a 32-bit id in its node.
 //
-//	31 30 29                  15  12  8 7 6 5  3 2  0
-//	+-+--+-----+--------------+-----+-+-+-+----+----+
-//	|0| M|CLAIM|              | tag |S|N|G| max|prot|	anonymous: the attributes themselves
-//	+-+--+-----+--------------+-----+-+-+-+----+----+
-//	|1|          number of a backing                |	backed by an object
-//	+-+---------------------------------------------+
+//	31 30 29                  15  12 9 8 7 6 5  3 2  0
+//	+-+--+-----+--------------+-----+-+-+-+-+----+----+
+//	|0| M|CLAIM|              | tag |H|S|N|G| max|prot|	anonymous: the attributes themselves
+//	+-+--+-----+--------------+-----+-+-+-+-+----+----+
+//	|1|           number of a backing                 |	backed by an object
+//	+-+-----------------------------------------------+
 //
 // A *backing* is an interned descriptor {object, address of the object's byte 0, attributes}. Since it names where byte
 // 0 would lie, all pages of a mapping share one id, and protecting a part of it names another backing.
@@ -23,6 +23,7 @@
 #define ATTR_GROWS_DOWN (UINT32_C(1) << 6)
 #define ATTR_NO_RESERVE (UINT32_C(1) << 7)
 #define ATTR_SHARED	(UINT32_C(1) << 8)
+#define ATTR_HUGE	(UINT32_C(1) << 9)
 #define ATTR_TAG_SHIFT	12
 #define ATTR_MAPPED	(UINT32_C(1) << 30)
 

@@ -44,15 +44,21 @@ static void check_leaf(struct check *check, const struct vmt_node *node, unsigne
 		check_report(check, node, slot, "the entry is present and should be parked");
 	if (!fmt_is_present(e) && attr_prot(attr))
 		check_report(check, node, slot, "the entry is parked and should be present");
-	if (data && atomic_load_explicit(&data->refs, memory_order_relaxed) == 0)
-		check_report(check, node, slot, "a frame that nobody holds");
+	for (uint64_t i = 0; data && i < level_pages(node->level); i++) {
+		struct vmt_data *page = data_of_frame(check->tree->port, pa + i * VMT_PAGE_SIZE);
+
+		if (atomic_load_explicit(&page->refs, memory_order_relaxed) == 0)
+			check_report(check, node, slot, "a frame that nobody holds");
+	}
+	if (pa & (fmt_span(node->level) - 1) && !zero)
+		check_report(check, node, slot, "a huge page at an address that is not aligned to its size");
 	if (data && !zero && fmt_is_present(e) && fmt_prot(e) & VMT_WRITE && !(attr & ATTR_SHARED) &&
 	    atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT)
 		check_report(check, node, slot, "a private mapping may write an object's page");
 	if (!zero)
-		check->resident++;
+		check->resident += (int64_t)level_pages(node->level);
 	if (!zero && data && !(atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT))
-		check->anon++;
+		check->anon += (int64_t)level_pages(node->level);
 }
 
 // All entries of a run say the same, of consecutive memory. (Accessed and dirty may differ.)
@@ -90,7 +96,7 @@ static void check_marker(struct check *check, const struct vmt_node *node, unsig
 
 	if (kind == MARKER_BUSY)
 		check_report(check, node, slot, "a busy marker with nobody at work");
-	else if (kind != MARKER_GUARD && kind != MARKER_POISON)
+	else if (kind == MARKER_EMPTY || (kind > MARKER_BUSY && kind < MARKER_OWN))
 		check_report(check, node, slot, "an entry of no known kind");
 	if (!id_is_mapped(slot_id(node, slot)))
 		check_report(check, node, slot, "a marker at an address with no attributes");

@@ -30,18 +30,23 @@ static bool dump_joins(const struct vmt_run *run, const struct vmt_run *next)
 {
 	return run->state == next->state && run->prot == next->prot && run->zero == next->zero &&
 	       run->dirty == next->dirty && run->size == next->size && run->marker == next->marker &&
-	       run->payload == next->payload;
+	       run->payload == next->payload && run->memory == next->memory;
 }
 
 static const char *const dump_markers[] = {
 	[VMT_MARKER_GUARD] = "guard",	[VMT_MARKER_SWAP] = "swap",	[VMT_MARKER_MIGRATION] = "migration",
-	[VMT_MARKER_DEVICE] = "device", [VMT_MARKER_POISON] = "poison",
+	[VMT_MARKER_DEVICE] = "device", [VMT_MARKER_POISON] = "poison", [VMT_MARKER_OWN] = "own",
 };
+
+static const char *dump_marker(unsigned kind)
+{
+	return dump_markers[kind < VMT_MARKER_OWN ? kind : VMT_MARKER_OWN];
+}
 
 // What a run of entries is: "present rw- 2048K dirty", "parked 4K", "guard 1048576K".
 static void dump_run(struct text *line, const struct vmt_run *run)
 {
-	text_add(line, run->marker ? dump_markers[run->marker] : dump_states[run->state]);
+	text_add(line, run->marker ? dump_marker(run->marker) : dump_states[run->state]);
 	if (run->state == VMT_STATE_PRESENT) {
 		text_add(line, " ");
 		dump_prot(line, run->prot);
@@ -49,6 +54,8 @@ static void dump_run(struct text *line, const struct vmt_run *run)
 	text_add(line, " ");
 	text_number(line, run->size >> 10, 10);
 	text_add(line, "K");
+	if (run->memory)
+		text_add(line, run->memory == VMT_MEMORY_DEVICE ? " device memory" : " not cached");
 	if (run->zero)
 		text_add(line, " zero page");
 	else if (run->dirty)

@@ -25,7 +25,10 @@ struct fault {
 	struct vmt_object *object;
 	uint64_t index, pa;
 	// What the last look was short of. want_object carries a reference.
-	bool want_zero, want_copy;
+	bool want_zero, want_copy, want_huge;
+	bool no_huge;			// there was no memory for one
+	bool met_marker;		// one that a handler is to see
+	struct vmt_marker_fault marker;
 	unsigned want_tables;
 	struct vmt_object *want_object;
 	uint64_t want_index;
@@ -65,6 +68,12 @@ static void fault_drop_object(struct fault *fault)
 	fault->object = NULL;
 }
 
+// Asks the embedder about a marker. Nothing is held, so by now it may be gone; the handler compares.
+static enum vmt_status fault_handle_marker(struct fault *fault)
+{
+	return fault->tree->space->config.marker_ops->fault(fault->tree->space, &fault->marker);
+}
+
 // Provides what fault_look asked for. Nothing is held.
 static enum vmt_status fault_provide(struct fault *fault)
 {
@@ -84,12 +93,16 @@ static enum vmt_status fault_provide(struct fault *fault)
 			status = VMT_OK;
 		}
 	}
+	if (fault->want_huge)
+		fault->no_huge = !pool_fill_huge(fault->tree, pool);
+	if (fault->met_marker)
+		status = fault_handle_marker(fault);
 	if (status == VMT_OK && fault->want_tables)
 		status = pool_fill(fault->tree, pool, fault->want_tables, 0);
 	if (status == VMT_OK && (fault->want_zero || fault->want_copy))
 		status = pool_fill_page(fault->tree, pool, fault->want_zero);
 	fault->want_tables = 0;
-	fault->want_zero = fault->want_copy = false;
+	fault->want_zero = fault->want_copy = fault->want_huge = fault->met_marker = false;
 	return status;
 }
 
@@ -99,7 +112,7 @@ static void fault_copy(struct fault *fault, uint64_t to, uint64_t from)
 			 VMT_PAGE_SIZE);
 }
 
-// Gives the caller his reference on the page that the entry holds now. The node's lock is held.
+// Gives the caller his reference on the page `pa`, which the entry holds now. The node's lock is held.
 static enum vmt_status fault_take(struct fault *fault, uint64_t pa)
 {
 	struct vmt_data *data = data_of_frame(fault->tree->port, pa);
@@ -129,7 +142,7 @@ static enum vmt_status fault_spurious(struct fault *fault, struct vmt_node *node
 	if (FMT_SPURIOUS_FLUSH && HOLDS(FLUSH_OWN))
 		flush_own_page(fault->tree, fault->addr);
 	count(fault->tree, faults_spurious, 1);
-	return fault_take(fault, fmt_pa(e));
+	return fault_take(fault, leaf_page(e, node->level, fault->addr));
 }
 
 // Clear, flush, set (R19): between the flush and the new entry the slot says "busy", so lock-free readers retry.
@@ -142,31 +155,45 @@ static void fault_replace(struct fault *fault, struct vmt_node *node, unsigned s
 	count_resident(fault->tree, fmt_pa(leaf), 1);
 }
 
+// A page of a huge leaf is to be copied: the leaf is cut, and the fault looks again.
+static enum vmt_status fault_split(struct fault *fault, struct vmt_node *node, unsigned slot)
+{
+	uint64_t page = fault->addr & ~VMT_PAGE_MASK;
+
+	if (fault->txn.pool.tables)
+		range_split(&fault->txn, node, slot, page, page + VMT_PAGE_SIZE - 1);
+	else
+		fault->want_tables = 1;
+	return VMT_ERR_RETRY;
+}
+
 static enum vmt_status fault_write_present(struct fault *fault, struct vmt_node *node, unsigned slot, uint64_t e,
 					   uint32_t attr)
 {
 	struct vmt_tree *tree = fault->tree;
 	uint64_t pa = fmt_pa(e), copy;
 	bool write = attr_prot(attr) & VMT_WRITE;
+	struct vmt_data *data;
 
 	// What may be written already is the mapping's own, whatever references others have on it for the moment:
 	// to copy it now would lose what other CPUs write to it meanwhile (races.md 20).
 	if (fmt_prot(e) & VMT_WRITE)
 		return fault_spurious(fault, node, slot, e);
-	if (attr & ATTR_SHARED || frame_is_exclusive(tree, pa)) {
-		struct vmt_data *data = data_of_frame(tree->port, pa);
-
+	if (attr & ATTR_SHARED || leaf_is_exclusive(tree, pa, node->level)) {
 		if (!write)
 			return fault_spurious(fault, node, slot, e);
-		if (data) // written again: it is not to be taken any more
+		data = data_of_frame(tree->port, pa);
+		if (data && node->level == 0) // written again: it is not to be taken any more
 			atomic_fetch_and_explicit(&data->flags, ~VMT_FRAME_LAZY, memory_order_relaxed);
 		// More permissions of the same frame: nothing to flush. Exchange: the hardware may set accessed.
-		entry_exchange(tree, node, slot, leaf_make(tree, pa, attr, true));
+		entry_exchange(tree, node, slot, leaf_make(tree, pa, node->level, attr, true));
 		if (FMT_SPURIOUS_FLUSH)
 			flush_own_page(tree, fault->addr);
 		count(fault->tree, faults_cow_reuse, 1);
-		return fault_take(fault, pa);
+		return fault_take(fault, leaf_page(e, node->level, fault->addr));
 	}
+	if (node->level > 0)
+		return fault_split(fault, node, slot);
 	if (fault->txn.pool.page == VMT_NO_FRAME) {
 		fault->want_copy = pa != tree->vmt->zero_pa;
 		fault->want_zero = !fault->want_copy;
@@ -177,7 +204,7 @@ static enum vmt_status fault_write_present(struct fault *fault, struct vmt_node 
 	else if (!fault->txn.pool.page_zeroed)
 		memset(vmt_port_frame_ptr(tree->port, fault->txn.pool.page), 0, VMT_PAGE_SIZE);
 	copy = pool_take_page(tree, &fault->txn.pool, 0);
-	fault_replace(fault, node, slot, leaf_make(tree, copy, attr, write));
+	fault_replace(fault, node, slot, leaf_make(tree, copy, 0, attr, write));
 	count(fault->tree, faults_cow_copy, 1);
 	return fault_take(fault, copy);
 }
@@ -200,14 +227,17 @@ static enum vmt_status fault_object_page(struct fault *fault, const struct backi
 	return VMT_ERR_RETRY;
 }
 
-static enum vmt_status fault_install(struct fault *fault, struct vmt_node *node, uint64_t pa, uint32_t attr, bool write)
+// Maps a page, or with `level` 1 a huge one.
+static enum vmt_status fault_install(struct fault *fault, struct vmt_node *node, uint64_t pa, unsigned level,
+				     uint32_t attr, bool write)
 {
+	uint64_t leaf = leaf_make(fault->tree, pa, level, attr, write), page = leaf_page(leaf, level, fault->addr);
 	enum vmt_status status = VMT_OK;
 
 	if (HOLDS(REFERENCE_FIRST))
-		status = fault_take(fault, pa); // while the entry's own reference is still in our hands
-	leaf_install(&fault->txn, node, fault->addr, leaf_make(fault->tree, pa, attr, write));
-	return HOLDS(REFERENCE_FIRST) ? status : fault_take(fault, pa);
+		status = fault_take(fault, page); // while the entry's own reference is still in our hands
+	leaf_install(&fault->txn, node, fault->addr, leaf, level);
+	return HOLDS(REFERENCE_FIRST) ? status : fault_take(fault, page);
 }
 
 static enum vmt_status fault_empty_object(struct fault *fault, struct vmt_node *node, uint32_t id, uint32_t attr)
@@ -226,14 +256,25 @@ static enum vmt_status fault_empty_object(struct fault *fault, struct vmt_node *
 		fault_copy(fault, fault->txn.pool.page, pa);
 		pa = pool_take_page(fault->tree, &fault->txn.pool, 0);
 		count(fault->tree, faults_object_private, 1);
-		return fault_install(fault, node, pa, attr, attr_prot(attr) & VMT_WRITE);
+		return fault_install(fault, node, pa, 0, attr, attr_prot(attr) & VMT_WRITE);
 	}
 	fault->pa = VMT_NO_FRAME; // our reference becomes the entry's
 	if (attr & ATTR_SHARED)
 		count(fault->tree, faults_object_shared, 1);
 	else
 		count(fault->tree, faults_object_private, 1);
-	return fault_install(fault, node, pa, attr, attr & ATTR_SHARED && attr_prot(attr) & VMT_WRITE);
+	return fault_install(fault, node, pa, 0, attr, attr & ATTR_SHARED && attr_prot(attr) & VMT_WRITE);
+}
+
+static enum vmt_status fault_empty_huge(struct fault *fault, struct vmt_node *node, uint32_t attr)
+{
+	if (fault->txn.pool.huge == VMT_NO_FRAME) {
+		fault->want_huge = true;
+		return VMT_ERR_RETRY;
+	}
+	count(fault->tree, faults_write_zero, 1);
+	return fault_install(fault, node, pool_take_huge(fault->tree, &fault->txn.pool), 1, attr,
+			     attr_prot(attr) & VMT_WRITE);
 }
 
 static enum vmt_status fault_empty_anon(struct fault *fault, struct vmt_node *node, uint32_t attr)
@@ -242,26 +283,38 @@ static enum vmt_status fault_empty_anon(struct fault *fault, struct vmt_node *no
 
 	if (fault->access != VMT_WRITE && !fault->unshare) {
 		count(fault->tree, faults_read_zero, 1);
-		return fault_install(fault, node, tree->vmt->zero_pa, attr, false);
+		return fault_install(fault, node, tree->vmt->zero_pa, 0, attr, false);
 	}
+	// No table hangs below, so the whole span has these attributes.
+	if (attr & ATTR_HUGE && node->level > 0 && !fault->no_huge && FMT_LEAF_LEVELS > 1)
+		return fault_empty_huge(fault, node, attr);
 	if (fault->txn.pool.page == VMT_NO_FRAME || !fault->txn.pool.page_zeroed) {
 		fault->want_zero = true;
 		return VMT_ERR_RETRY;
 	}
 	count(fault->tree, faults_write_zero, 1);
-	return fault_install(fault, node, pool_take_page(tree, &fault->txn.pool, 0), attr, attr_prot(attr) & VMT_WRITE);
+	return fault_install(fault, node, pool_take_page(tree, &fault->txn.pool, 0), 0, attr,
+			     attr_prot(attr) & VMT_WRITE);
 }
 
 static enum vmt_status fault_marker(struct fault *fault, uint64_t e)
 {
-	switch (fmt_kind(e)) {
-	case MARKER_GUARD:
-		return VMT_ERR_GUARD;
-	case MARKER_POISON:
-		return VMT_ERR_POISON;
-	default: // no operation of this version leaves another marker behind when it unlocks
-		vmt_port_fatal(fault->tree->port, "vmtree: a fault met a marker that nobody makes");
-	}
+	const struct vmt_marker_ops *ops = fault->tree->space->config.marker_ops;
+
+	if (fmt_kind(e) == MARKER_BUSY || fmt_kind(e) == MARKER_PARKED)
+		vmt_port_fatal(fault->tree->port, "vmtree: a fault met an entry that nobody leaves behind");
+	if (!ops || !ops->fault)
+		return fmt_kind(e) == MARKER_GUARD  ? VMT_ERR_GUARD :
+		       fmt_kind(e) == MARKER_POISON ? VMT_ERR_POISON :
+						      VMT_ERR_MARKER;
+	fault->met_marker = true;
+	fault->marker = (struct vmt_marker_fault){
+		.addr = fault->addr & ~VMT_PAGE_MASK,
+		.access = fault->access,
+		.kind = (enum vmt_marker)fmt_kind(e),
+		.payload = fmt_payload(e),
+	};
+	return VMT_ERR_RETRY;
 }
 
 // ---- The whole ---------------------------------------------------------------------------------------------------
@@ -330,7 +383,7 @@ static void fault_init(struct fault *fault, struct vmt_space *space, uint64_t ad
 	fault->unshare = fault->populate = fault->major = false;
 	fault->object = fault->want_object = NULL;
 	fault->pa = fault->got = VMT_NO_FRAME;
-	fault->want_zero = fault->want_copy = false;
+	fault->want_zero = fault->want_copy = fault->want_huge = fault->no_huge = fault->met_marker = false;
 	fault->want_tables = 0;
 	fault->take = TAKE_NOTHING;
 }

@@ -89,7 +89,9 @@ static void fork_put(struct fork *fork, struct vmt_node *to, unsigned slot, uint
 	atomic_store_explicit(&to->table[slot], e, memory_order_relaxed);
 	node_add_live(to, 1);
 	if (fmt_holds_frame(e, to->level))
-		count_resident(fork->to, entry_frame(e), 1);
+		count_resident(fork->to, entry_frame(e), (int64_t)level_pages(to->level));
+	else if (!fmt_is_table(e, to->level))
+		marker_copied(fork->to, e, to->level);
 }
 
 // Takes write permission from the parent's entry; what the entry is then.
@@ -110,36 +112,73 @@ static uint64_t fork_protect(struct fork *fork, struct vmt_node *from, unsigned 
 	return next;
 }
 
-// An entry that holds a frame. False: a page is needed for a copy.
+// The pinned page at `pa`: the child gets a copy. False: there is no page for it at hand.
+static bool fork_pinned(struct fork *fork, struct vmt_node *from, struct vmt_node *to, unsigned slot, uint64_t e)
+{
+	uint32_t attr = attr_of(fork->from->vmt, slot_id(from, slot));
+	uint64_t copy;
+
+	if (fork->txn.pool.page == VMT_NO_FRAME)
+		return false;
+	if (fmt_is_present(e) && fmt_prot(e) & VMT_WRITE) {
+		fork_protect(fork, from, slot, e);
+		if (HOLDS(FLUSH_PINNED))
+			batch_flush(&fork->txn.batch);
+	}
+	__builtin_memcpy(vmt_port_frame_ptr(fork->from->port, fork->txn.pool.page),
+			 vmt_port_frame_ptr(fork->from->port, entry_frame(e)), VMT_PAGE_SIZE);
+	copy = pool_take_page(fork->from, &fork->txn.pool, 0);
+	fork_put(fork, to, slot, fmt_is_present(e) ? leaf_make(fork->to, copy, 0, attr, attr_prot(attr) & VMT_WRITE) :
+						     fmt_make_parked(copy, true, true));
+	return true;
+}
+
+// Is one of the pages pinned? Pins are taken under this node's lock. Acquire pairs with the release in vmt_page_unpin:
+// what a device wrote is there for the copy.
+static bool fork_meets_pin(const struct fork *fork, uint64_t pa, unsigned level)
+{
+	for (uint64_t i = 0; i < level_pages(level); i++) {
+		struct vmt_data *data = data_of_frame(fork->from->port, pa + i * VMT_PAGE_SIZE);
+
+		if (data && atomic_load_explicit(&data->pins, memory_order_acquire) && HOLDS(PINS_COPIED))
+			return true;
+	}
+	return false;
+}
+
+// Huge pages with a pinned page in them are cut, before anything of the node is copied; their tables are then copied
+// like any others. False: a table is needed.
+static bool fork_split(struct fork *fork, struct vmt_node *from, unsigned first, unsigned last)
+{
+	struct txn *txn = &fork->txn;
+
+	for (unsigned slot = first; from->level > 0 && slot <= last; slot++) {
+		uint64_t e = entry_load(from, slot), base = slot_base(from, slot);
+
+		if (!e || !fmt_holds_frame(e, from->level) || !fork_meets_pin(fork, entry_frame(e), from->level))
+			continue;
+		if (!txn->pool.tables)
+			return false;
+		range_split(txn, from, slot, base, base + VMT_PAGE_SIZE - 1);
+		txn_release(txn, txn->node[--txn->held]);
+	}
+	return true;
+}
+
+// An entry that holds a frame. False: a page is needed.
 static bool fork_frame(struct fork *fork, struct vmt_node *from, struct vmt_node *to, unsigned slot, uint64_t e)
 {
 	uint32_t attr = attr_of(fork->from->vmt, slot_id(from, slot));
 	uint64_t pa = entry_frame(e);
-	struct vmt_data *data = data_of_frame(fork->from->port, pa);
-	bool own = data && pa != fork->from->vmt->zero_pa && !(attr & ATTR_SHARED);
+	bool counted = pa != fork->from->vmt->zero_pa && data_of_frame(fork->from->port, pa);
+	bool own = counted && !(attr & ATTR_SHARED);
 
-	// Pins are taken under this node's lock. Acquire pairs with the release in vmt_page_unpin: what a device
-	// wrote is there for the copy.
-	if (own && atomic_load_explicit(&data->pins, memory_order_acquire) && HOLDS(PINS_COPIED)) {
-		uint64_t copy;
-
-		if (fork->txn.pool.page == VMT_NO_FRAME)
-			return false;
-		if (fmt_is_present(e) && fmt_prot(e) & VMT_WRITE) {
-			fork_protect(fork, from, slot, e);
-			if (HOLDS(FLUSH_PINNED))
-				batch_flush(&fork->txn.batch);
-		}
-		__builtin_memcpy(vmt_port_frame_ptr(fork->from->port, fork->txn.pool.page),
-				 vmt_port_frame_ptr(fork->from->port, pa), VMT_PAGE_SIZE);
-		copy = pool_take_page(fork->from, &fork->txn.pool, 0);
-		fork_put(fork, to, slot, fmt_is_present(e) ? leaf_make(fork->to, copy, attr, attr_prot(attr) & VMT_WRITE) :
-							     fmt_make_parked(copy, true, true));
-		return true;
-	}
-	if (data && pa != fork->from->vmt->zero_pa)
+	if (own && from->level == 0 && fork_meets_pin(fork, pa, 0))
+		return fork_pinned(fork, from, to, slot, e);
+	for (uint64_t i = 0; counted && i < level_pages(from->level); i++)
 		// Relaxed: the parent's entry keeps the frame while its lock is held.
-		atomic_fetch_add_explicit(&data->refs, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&data_of_frame(fork->from->port, pa + i * VMT_PAGE_SIZE)->refs, 1,
+					  memory_order_relaxed);
 	if (own && fmt_is_present(e) && fmt_prot(e) & VMT_WRITE)
 		e = fork_protect(fork, from, slot, e);
 	fork_put(fork, to, slot, e);
@@ -180,12 +219,13 @@ static enum vmt_status fork_node(struct fork *fork, struct vmt_node *from, struc
 
 	for (;;) {
 		enum vmt_status status;
-		bool array;
+		bool array, table;
 
 		vmt_port_preempt_off(tree->port);
 		lock_exclusive(tree->port, from);
+		table = !ids && !fork_split(fork, from, first, last);
 		array = !ids && from->ids && fork->txn.pool.arrays == 0;
-		if (!array) {
+		if (!array && !table) {
 			if (!ids)
 				fork_copy_ids(fork, from, to);
 			ids = true;
@@ -194,9 +234,10 @@ static enum vmt_status fork_node(struct fork *fork, struct vmt_node *from, struc
 		batch_flush(&fork->txn.batch);
 		txn_release(&fork->txn, from);
 		vmt_port_preempt_on(tree->port);
-		if (!array && first > last)
+		if (!array && !table && first > last)
 			return VMT_OK;
-		status = array ? pool_fill(tree, &fork->txn.pool, 0, 1) : pool_fill_page(tree, &fork->txn.pool, false);
+		status = array || table ? pool_fill(tree, &fork->txn.pool, table, array) :
+					  pool_fill_page(tree, &fork->txn.pool, false);
 		if (status != VMT_OK)
 			return status;
 	}

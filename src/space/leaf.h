@@ -3,8 +3,8 @@
 #ifndef VMT_SPACE_LEAF_H
 #define VMT_SPACE_LEAF_H
 
-// Counts `n` entries more (or less) that hold the frame at `pa`. The zero page is nobody's.
-static void count_resident(struct vmt_tree *tree, uint64_t pa, int n)
+// Counts `n` pages more (or less) from `pa` on that entries hold. The zero page is nobody's.
+static void count_resident(struct vmt_tree *tree, uint64_t pa, int64_t n)
 {
 	struct vmt_data *data = data_of_frame(tree->port, pa);
 
@@ -18,19 +18,57 @@ static void count_resident(struct vmt_tree *tree, uint64_t pa, int n)
 // What kinds of entries leaf_zap removes.
 enum zap {
 	ZAP_ALL,	// everything
-	ZAP_PAGES,	// frames; markers stay
+	ZAP_PAGES,	// frames, and markers that stand for a page's bytes
 };
 
-// Clears one entry that holds a frame: out of the table, into the batch.
+// The base pages of what an entry of `level` covers.
+static uint64_t level_pages(unsigned level)
+{
+	return UINT64_C(1) << FMT_INDEX_BITS * level;
+}
+
+// The page of `addr` behind the leaf or parked leaf `e` of `level`.
+static uint64_t leaf_page(uint64_t e, unsigned level, uint64_t addr)
+{
+	return entry_frame(e) + (addr & (fmt_span(level) - 1) & ~VMT_PAGE_MASK);
+}
+
+// An entry of `level` has come to say, or no longer says, what the marker `e` does.
+static void marker_copied(struct vmt_tree *tree, uint64_t e, unsigned level)
+{
+	const struct vmt_marker_ops *ops = tree->space->config.marker_ops;
+
+	if (ops && ops->copied)
+		ops->copied(tree->space, (enum vmt_marker)fmt_kind(e), fmt_payload(e), level_pages(level));
+}
+
+static void marker_dropped(struct vmt_tree *tree, uint64_t e, unsigned level)
+{
+	const struct vmt_marker_ops *ops = tree->space->config.marker_ops;
+
+	if (ops && ops->dropped)
+		ops->dropped(tree->space, (enum vmt_marker)fmt_kind(e), fmt_payload(e), level_pages(level));
+}
+
+// Does the marker stand for the bytes of a page?
+static bool marker_has_bytes(uint64_t e)
+{
+	enum marker_kind kind = fmt_kind(e);
+
+	return kind == MARKER_SWAP || kind == MARKER_MIGRATION || kind == MARKER_DEVICE;
+}
+
+// Clears one entry that holds a frame: out of the table, into the batch. Of a huge page each page is counted by itself.
 static void leaf_clear(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t replacement)
 {
-	uint64_t addr = slot_base(node, slot);
-	uint64_t old = entry_exchange(txn->tree, node, slot, replacement);
+	uint64_t addr = slot_base(node, slot), pages = level_pages(node->level);
+	uint64_t old = entry_exchange(txn->tree, node, slot, replacement), pa = entry_frame(old);
 
 	if (fmt_is_present(old) && HOLDS(FLUSH_ZAP))
 		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
-	count_resident(txn->tree, entry_frame(old), -1);
-	batch_add_frame(&txn->batch, entry_frame(old));
+	count_resident(txn->tree, pa, -(int64_t)pages);
+	for (uint64_t i = 0; i < pages; i++)
+		batch_add_frame(&txn->batch, pa + i * VMT_PAGE_SIZE);
 }
 
 // Clears slots [first, last] of a node that is held exclusively. Tables are left alone.
@@ -45,25 +83,27 @@ static void leaf_zap(struct txn *txn, struct vmt_node *node, unsigned first, uns
 
 		if (!e || fmt_is_table(e, node->level))
 			continue;
-		if (fmt_holds_frame(e, node->level))
+		if (fmt_holds_frame(e, node->level)) {
 			leaf_clear(txn, node, slot, 0);
-		else if (what == ZAP_ALL)
+		} else if (what == ZAP_ALL || marker_has_bytes(e)) {
 			entry_publish(txn->tree, node, slot, 0);
-		else
+			marker_dropped(txn->tree, e, node->level);
+		} else {
 			continue;
+		}
 		gone++;
 	}
 	node_add_live(node, -gone);
 }
 
 // The entry for a page with these attributes. `write`: hardware may write it now.
-static uint64_t leaf_make(const struct vmt_tree *tree, uint64_t pa, uint32_t attr, bool write)
+static uint64_t leaf_make(const struct vmt_tree *tree, uint64_t pa, unsigned level, uint32_t attr, bool write)
 {
 	vmt_prot prot = attr_prot(attr);
 
 	if (!write)
 		prot &= ~(vmt_prot)VMT_WRITE;
-	return fmt_make_leaf(pa, 0, prot ? prot : VMT_READ, tree->user);
+	return fmt_make_leaf(pa, level, prot ? prot : VMT_READ, tree->user);
 }
 
 // Is the page this entry's alone, so that its mapping may write it in place? Acquire pairs with the release in
@@ -82,15 +122,24 @@ static bool frame_is_exclusive(struct vmt_tree *tree, uint64_t pa)
 	       atomic_load_explicit(&data->pins, memory_order_acquire) != 0;
 }
 
-// Links `leaf` at `addr`, below `node`, whose slot there is empty: with new tables from the pool where levels are
-// missing. They are complete before the last store makes them visible (R8, races.md E1).
-static void leaf_install(struct txn *txn, struct vmt_node *node, uint64_t addr, uint64_t leaf)
+// The same of all pages of a leaf of `level`.
+static bool leaf_is_exclusive(struct vmt_tree *tree, uint64_t pa, unsigned level)
+{
+	for (uint64_t i = 0; i < level_pages(level); i++)
+		if (!frame_is_exclusive(tree, pa + i * VMT_PAGE_SIZE))
+			return false;
+	return true;
+}
+
+// Links `leaf` of `level` at `addr`, below `node`, whose slot there is empty: with new tables from the pool where levels
+// are missing. They are complete before the last store makes them visible (R8, races.md E1).
+static void leaf_install(struct txn *txn, struct vmt_node *node, uint64_t addr, uint64_t leaf, unsigned level)
 {
 	unsigned top_slot = fmt_index(addr, node->level), slot = top_slot;
 	uint64_t first = 0;
 	struct vmt_node *at = node;
 
-	while (at->level > 0) {
+	while (at->level > level) {
 		uint64_t pa;
 		struct vmt_node *below = node_new_below(txn, at, slot, &pa);
 
@@ -110,8 +159,8 @@ static void leaf_install(struct txn *txn, struct vmt_node *node, uint64_t addr, 
 		vmt_port_publish(txn->port, &at->table[slot], 1);
 	}
 	// Before the store: a new table is linked unlocked, and from then on another CPU may take the page out of it.
-	if (fmt_holds_frame(leaf, 0))
-		count_resident(txn->tree, entry_frame(leaf), 1);
+	if (fmt_holds_frame(leaf, level))
+		count_resident(txn->tree, entry_frame(leaf), (int64_t)level_pages(level));
 	entry_publish(txn->tree, node, top_slot, at == node ? leaf : first);
 	node_add_live(node, 1);
 	if (at != node)

@@ -72,6 +72,7 @@ static void space_init(struct vmt *vmt, struct vmt_space *space, const struct vm
 	tree->end = config->end;
 	tree->user = config->user;
 	tree->array_limit = config->array_limit;
+	tree->leaf_sizes = fmt_leaf_sizes();
 	atomic_store_explicit(&tree->generation, generation_block(vmt), memory_order_relaxed);
 }
 
@@ -129,8 +130,11 @@ static void space_free_below(struct txn *txn, struct vmt_node *node, unsigned fi
 		if (fmt_is_table(e, node->level)) {
 			space_free_below(txn, node_of_table(txn->port, fmt_pa(e)), 0, FMT_SLOTS - 1);
 			vmt_port_frame_free(txn->port, fmt_pa(e), VMT_PAGE_SIZE);
-		} else if (fmt_holds_frame(e, node->level) && entry_frame(e) != txn->tree->vmt->zero_pa) {
-			frame_unref(txn->port, entry_frame(e));
+		} else if (!fmt_holds_frame(e, node->level)) {
+			marker_dropped(txn->tree, e, node->level);
+		} else if (entry_frame(e) != txn->tree->vmt->zero_pa) {
+			for (uint64_t i = 0; i < level_pages(node->level); i++)
+				frame_unref(txn->port, entry_frame(e) + i * VMT_PAGE_SIZE);
 		}
 		node_add_live(node, -1);
 	}

@@ -104,7 +104,8 @@ static enum vmt_status look_area(struct vmt_space *space, uint64_t addr, struct 
 		.prot_max = attr_max(run.attr),
 		.flags = (run.attr & ATTR_SHARED ? VMT_MAP_SHARED : 0) |
 			 (run.attr & ATTR_GROWS_DOWN ? VMT_MAP_GROWS_DOWN : 0) |
-			 (run.attr & ATTR_NO_RESERVE ? VMT_MAP_NO_RESERVE : 0),
+			 (run.attr & ATTR_NO_RESERVE ? VMT_MAP_NO_RESERVE : 0) |
+			 (run.attr & ATTR_HUGE ? VMT_MAP_HUGE : 0),
 		.tag = run.attr >> ATTR_TAG_SHIFT & (VMT_TAGS - 1),
 		.object = run.object,
 		.offset = run.object ? run.start - run.base : 0,

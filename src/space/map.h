@@ -94,7 +94,7 @@ static enum vmt_status assign_claim(struct vmt_space *space, struct txn *txn, ui
 
 #define MAP_FLAGS                                                                                                      \
 	(VMT_MAP_FIXED | VMT_MAP_FIXED_NOREPLACE | VMT_MAP_SHARED | VMT_MAP_GROWS_DOWN | VMT_MAP_NO_RESERVE |          \
-	 VMT_MAP_POPULATE)
+	 VMT_MAP_POPULATE | VMT_MAP_HUGE)
 #define FIND_ATTEMPTS 16
 
 static uint32_t map_attr(const struct vmt_map_request *request)
@@ -104,7 +104,8 @@ static uint32_t map_attr(const struct vmt_map_request *request)
 	return ATTR_MAPPED | request->prot | max << ATTR_MAX_SHIFT | request->tag << ATTR_TAG_SHIFT |
 	       (request->flags & VMT_MAP_SHARED ? ATTR_SHARED : 0) |
 	       (request->flags & VMT_MAP_GROWS_DOWN ? ATTR_GROWS_DOWN : 0) |
-	       (request->flags & VMT_MAP_NO_RESERVE ? ATTR_NO_RESERVE : 0);
+	       (request->flags & VMT_MAP_NO_RESERVE ? ATTR_NO_RESERVE : 0) |
+	       (request->flags & VMT_MAP_HUGE ? ATTR_HUGE : 0);
 }
 
 static enum vmt_status map_check(const struct vmt_space *space, const struct vmt_map_request *request)
@@ -125,7 +126,7 @@ static enum vmt_status map_check(const struct vmt_space *space, const struct vmt
 	if (request->flags & ~MAP_FLAGS || request->prot & ~VMT_RWX || max & ~VMT_RWX || request->prot & ~max ||
 	    request->tag >= VMT_TAGS || request->search_start > request->search_end ||
 	    (!request->object && request->offset) ||
-	    (request->flags & VMT_MAP_GROWS_DOWN && (request->object || request->flags & VMT_MAP_SHARED)))
+	    (request->flags & (VMT_MAP_GROWS_DOWN | VMT_MAP_HUGE) && (request->object || request->flags & VMT_MAP_SHARED)))
 		return VMT_ERR_ARGUMENT;
 	return VMT_OK;
 }
@@ -266,13 +267,13 @@ enum vmt_status vmt_unmap(struct vmt_space *space, uint64_t addr, uint64_t lengt
 	return status;
 }
 
-// ---- Protect -----------------------------------------------------------------------------------------------------
+// ---- Protect, and other changes of attributes --------------------------------------------------------------------
 
 #define PROTECT_IDS 8
 
 // Which id becomes which. For counted ones the operation holds a use of both.
 struct protect {
-	vmt_prot prot;
+	uint32_t mask, set;	// the bits of the attributes that change, and what they become
 	unsigned count;
 	uint32_t from[PROTECT_IDS], to[PROTECT_IDS];
 	// What inspect found in the window: the lowest address that must not be changed, and the lowest one whose id
@@ -284,10 +285,11 @@ struct protect {
 
 static bool protect_lookup(const struct protect *protect, uint32_t from, uint32_t *to)
 {
-	if (!(from & ID_COUNTED)) {
-		*to = (from & ~VMT_RWX) | protect->prot;
+	*to = from;
+	if (!(from & ID_COUNTED))
+		*to = (from & ~protect->mask) | protect->set;
+	if (!(from & ID_COUNTED) || protect->mask == ATTR_HUGE) // which objects do not have
 		return true;
-	}
 	for (unsigned i = 0; i < protect->count; i++) {
 		if (protect->from[i] == from) {
 			*to = protect->to[i];
@@ -306,7 +308,7 @@ static bool protect_see(struct txn *txn, uint32_t id, uint64_t start, uint64_t l
 	(void)last;
 	if (!id_is_mapped(id))
 		status = VMT_ERR_UNMAPPED;
-	else if (protect->prot & ~attr_max(attr_of(txn->tree->vmt, id)))
+	else if (protect->set & VMT_RWX & ~attr_max(attr_of(txn->tree->vmt, id)))
 		status = VMT_ERR_ACCESS;
 	if (status != VMT_OK && start < protect->refused_at) {
 		protect->refused = status;
@@ -357,7 +359,7 @@ static enum vmt_status protect_prepare(struct txn *txn, void *arg)
 	uint32_t from = protect->missing, to;
 	enum vmt_status status;
 
-	status = id_change(vmt, from, (attr_of(vmt, from) & ~VMT_RWX) | protect->prot, 0, &to);
+	status = id_change(vmt, from, (attr_of(vmt, from) & ~protect->mask) | protect->set, 0, &to);
 	if (status != VMT_OK) {
 		node_unuse_id(txn, from);
 		return status;
@@ -376,7 +378,7 @@ static void protect_entry(struct txn *txn, struct vmt_node *node, unsigned slot,
 	uint64_t addr = slot_base(node, slot), pa = entry_frame(e), next;
 	vmt_prot prot = attr_prot(attr);
 
-	write = prot & VMT_WRITE && ((attr & ATTR_SHARED) || frame_is_exclusive(txn->tree, pa));
+	write = prot & VMT_WRITE && ((attr & ATTR_SHARED) || leaf_is_exclusive(txn->tree, pa, node->level));
 	if (write && !(attr & ATTR_SHARED) && !(present && fmt_prot(e) & VMT_WRITE)) {
 		struct vmt_data *data = data_of_frame(txn->tree->port, pa);
 
@@ -389,7 +391,7 @@ static void protect_entry(struct txn *txn, struct vmt_node *node, unsigned slot,
 		} else if (present) {
 			next = fmt_with_prot(e, write ? prot : (prot & ~(vmt_prot)VMT_WRITE) | VMT_READ);
 		} else {
-			next = leaf_make(txn->tree, pa, attr, write);
+			next = leaf_make(txn->tree, pa, node->level, attr, write);
 			// A lazily freed page that was written again is not to be taken.
 			if (e & MARKER_DIRTY && HOLDS(DIRTY_PARKED))
 				next = fmt_set_dirty(next);
@@ -408,11 +410,12 @@ static void protect_entry(struct txn *txn, struct vmt_node *node, unsigned slot,
 		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
 }
 
-static void protect_run(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t to)
+static void protect_run(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t to,
+			const struct protect *protect)
 {
 	uint32_t attr = attr_of(txn->tree->vmt, to);
 
-	if (node_live(node) > 0) {
+	if (node_live(node) > 0 && protect->mask & VMT_RWX) {
 		for (unsigned slot = first; slot <= last; slot++) {
 			uint64_t e = entry_load(node, slot);
 
@@ -447,7 +450,7 @@ static void protect_slots(struct txn *txn, struct vmt_node *node, unsigned first
 			end++;
 		if (!protect_lookup(protect, from, &to))
 			vmt_port_fatal(txn->port, "vmtree: protect met an id that it had not inspected");
-		protect_run(txn, node, first, end, to);
+		protect_run(txn, node, first, end, to, protect);
 		first = end + 1;
 	}
 }
@@ -475,21 +478,27 @@ static const struct range_op protect_op = {
 	.sets = protect_sets,
 };
 
-enum vmt_status vmt_protect(struct vmt_space *space, uint64_t addr, uint64_t length, vmt_prot prot)
+static enum vmt_status protect_range(struct vmt_space *space, uint64_t addr, uint64_t length, uint32_t mask,
+				     uint32_t set)
 {
-	struct protect protect = {.prot = prot};
-	enum vmt_status status = range_check(space, addr, length);
+	struct protect protect = {.mask = mask, .set = set};
+	enum vmt_status status;
 	struct txn txn;
 
-	if (status != VMT_OK)
-		return status;
-	if (prot & ~VMT_RWX)
-		return VMT_ERR_ARGUMENT;
 	txn_init(&txn, &space->tree);
 	status = range_run(&txn, addr, addr + length - 1, &protect_op, &protect, NULL);
 	protect_forget(&txn, &protect);
 	txn_finish(&txn);
 	return status;
+}
+
+enum vmt_status vmt_protect(struct vmt_space *space, uint64_t addr, uint64_t length, vmt_prot prot)
+{
+	enum vmt_status status = range_check(space, addr, length);
+
+	if (status == VMT_OK && prot & ~VMT_RWX)
+		status = VMT_ERR_ARGUMENT;
+	return status == VMT_OK ? protect_range(space, addr, length, VMT_RWX, prot) : status;
 }
 
 #endif

@@ -17,7 +17,8 @@
 //
 // Step 3 allocates; the arrays of step 4 were taken before step 1. Where a step fails, what was moved goes back:
 // the source's tables are still there, since a claimed table is not folded, and nothing else is from here on, so that
-// folding does not use up the arrays.
+// folding does not use up the arrays. Markers over more than a page are not moved but made anew in the destination, and
+// those in the source go when it loses its id.
 #ifndef VMT_SPACE_MOVE_H
 #define VMT_SPACE_MOVE_H
 
@@ -70,10 +71,10 @@ static enum vmt_status move_set_ids(struct move *move, uint64_t start, uint64_t 
 	return status;
 }
 
-// Brings a table of level 0 to `addr`, below `node`, which is held; each new table is held as well.
-static struct vmt_node *move_split_down(struct txn *txn, struct vmt_node *node, uint64_t addr)
+// Brings a table of `level` to `addr`, below `node`, which is held; each new table is held as well.
+static struct vmt_node *move_split_down(struct txn *txn, struct vmt_node *node, uint64_t addr, unsigned level)
 {
-	while (node->level > 0) {
+	while (node->level > level) {
 		range_split(txn, node, fmt_index(addr, node->level), addr, addr + VMT_PAGE_SIZE - 1);
 		node = txn->node[txn->held - 1];
 	}
@@ -84,54 +85,74 @@ static void move_entry(struct txn *txn, struct vmt_node *from, unsigned a, struc
 {
 	uint64_t addr = slot_base(from, a), e = entry_load(from, a);
 
-	if (!e || !fmt_holds_frame(e, 0))
+	if (!e)
 		return;
 	e = entry_exchange(txn->tree, from, a, 0);
 	if (fmt_is_present(e) && HOLDS(FLUSH_MOVE))
-		flush_add(&txn->batch.flush, addr, addr + VMT_PAGE_SIZE);
+		flush_add(&txn->batch.flush, addr, addr + fmt_span(from->level));
 	node_add_live(from, -1);
 	entry_publish(txn->tree, to, b, e);
 	node_add_live(to, 1);
 }
 
-static bool move_piece_is_empty(const struct vmt_node *source, uint64_t from, uint64_t length)
-{
-	if (source->level > 0)
-		return true;
-	for (uint64_t at = 0; at < length; at += VMT_PAGE_SIZE) {
-		uint64_t e = entry_load(source, fmt_index(from + at, 0));
+// A stretch of entries on their way from one table of `level` to another, where nothing is.
+struct piece {
+	uint64_t from, to, length;
+	unsigned level;
+};
 
-		if (e && fmt_holds_frame(e, 0))
+// Does the table hold nothing that has to be moved?
+static bool move_piece_is_empty(const struct vmt_node *source, const struct piece *piece)
+{
+	unsigned first = fmt_index(piece->from, piece->level);
+
+	for (unsigned slot = first; slot < first + (piece->length >> fmt_shift(piece->level)); slot++)
+		if (source->level == piece->level && entry_load(source, slot) && !slot_is_table(source, slot))
 			return false;
-	}
 	return true;
 }
 
-// Moves the pages of [from, from + length), which lies in one lowest table, to `to`, likewise.
-static enum vmt_status move_piece(struct move *move, uint64_t from, uint64_t to, uint64_t length)
+static void move_entries(struct txn *txn, struct vmt_node *source, struct vmt_node *target, const struct piece *piece)
+{
+	unsigned from = fmt_index(piece->from, piece->level), to = fmt_index(piece->to, piece->level);
+
+	target = move_split_down(txn, target, piece->to, piece->level);
+	for (unsigned n = 0; n < piece->length >> fmt_shift(piece->level); n++)
+		move_entry(txn, source, from + n, target, to + n);
+}
+
+// Locks the nodes on the way to both places down to the piece's level.
+static void move_lock(struct txn *txn, const struct piece *piece, struct vmt_node **source, struct vmt_node **target)
+{
+	bool up = piece->from < piece->to;
+	uint64_t low = up ? piece->from : piece->to, high = up ? piece->to : piece->from;
+	struct vmt_node *below, *above;
+
+	txn_lock_gated(txn, low, high + piece->length - 1);
+	below = txn_lock_path(txn, low, piece->level);
+	above = txn_lock_path(txn, high, piece->level);
+	*source = up ? below : above;
+	*target = up ? above : below;
+}
+
+// Moves what lies in one table to where it fits in one other. `*stays`: a table hangs where a huge page was to go.
+static enum vmt_status move_piece(struct move *move, const struct piece *piece, bool *stays)
 {
 	struct txn *txn = move->txn;
-	uint64_t low = from < to ? from : to, high = from < to ? to : from;
 
 	for (;;) {
-		struct vmt_node *below, *above, *source, *target;
+		struct vmt_node *source, *target;
 		enum vmt_status status;
 		unsigned need;
 		bool empty;
 
-		txn_lock_gated(txn, low, high + length - 1);
-		below = txn_lock_path(txn, low);
-		above = txn_lock_path(txn, high);
-		source = from < to ? below : above;
-		target = from < to ? above : below;
-		empty = move_piece_is_empty(source, from, length);
-		need = empty ? 0 : target->level;
+		move_lock(txn, piece, &source, &target);
+		empty = move_piece_is_empty(source, piece);
+		*stays = target->level == piece->level && slot_is_table(target, fmt_index(piece->to, piece->level));
+		need = empty || *stays ? 0 : target->level - piece->level;
 		if (need <= txn->pool.tables) {
-			if (!empty) {
-				target = move_split_down(txn, target, to);
-				for (uint64_t at = 0; at < length; at += VMT_PAGE_SIZE)
-					move_entry(txn, source, fmt_index(from + at, 0), target, fmt_index(to + at, 0));
-			}
+			if (!empty && !*stays)
+				move_entries(txn, source, target, piece);
 			txn_commit(txn);
 			return VMT_OK;
 		}
@@ -142,56 +163,110 @@ static enum vmt_status move_piece(struct move *move, uint64_t from, uint64_t to,
 	}
 }
 
-static uint64_t move_piece_length(uint64_t from, uint64_t to, uint64_t rest)
+// The rest of the two lowest tables.
+static struct piece move_small(uint64_t from, uint64_t to, uint64_t rest)
 {
 	uint64_t span = fmt_table_span(0), a = span - from % span, b = span - to % span;
 	uint64_t length = a < b ? a : b;
 
-	return length < rest ? length : rest;
+	return (struct piece){.from = from, .to = to, .length = length < rest ? length : rest};
 }
 
-static enum vmt_status move_guard(struct move *move, uint64_t to, uint64_t length)
+static void split_nothing(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
 {
-	struct advise advise = {.claimed = true};
-	struct range_op op = guard_op;
+	(void)txn, (void)node, (void)first, (void)last, (void)arg;
+}
+
+static bool split_all(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
+{
+	(void)txn, (void)arg;
+	return entry_load(node, slot) != 0;
+}
+
+static const struct range_op move_split_op = {
+	.slots = split_nothing,
+	.splits = split_all,
+};
+
+// A huge page goes as it is where it can, and else is cut. `*done` is counted on by what was moved.
+static enum vmt_status move_huge(struct move *move, const struct vmt_run *run, uint64_t *done)
+{
+	struct piece piece = {.from = run->start, .to = move->to + *done, .length = run->size, .level = 1};
+	enum vmt_status status = VMT_OK;
+	bool stays = true;
+
+	if (run->size == fmt_span(1) && !((run->start | piece.to) & (run->size - 1)) && run->end - run->start >= run->size)
+		status = move_piece(move, &piece, &stays);
+	if (status == VMT_OK && !stays)
+		*done += run->size;
+	else if (status == VMT_OK)
+		status = range_run(move->txn, run->start, run->start + VMT_PAGE_SIZE - 1, &move_split_op, NULL, NULL);
+	return status;
+}
+
+// A marker over more than a page is made anew, as large as it fits; the old one goes with the source.
+static enum vmt_status move_marker(struct move *move, const struct vmt_run *run, uint64_t to)
+{
+	struct advise advise = {
+		.claimed = true,
+		.marker = fmt_make_marker((enum marker_kind)run->marker, run->payload),
+	};
+	struct range_op op = space_mark_op;
 
 	op.inspect = NULL;
-	return range_run(move->txn, to, to + length - 1, &op, &advise, NULL);
+	return range_run(move->txn, to, to + (run->end - run->start) - 1, &op, &advise, NULL);
 }
 
 // Step 3. `*done`: how far it came.
 static enum vmt_status move_pages(struct move *move, uint64_t length, uint64_t *done)
 {
 	enum vmt_status status = VMT_OK;
+	bool stays;
 
 	for (*done = 0; status == VMT_OK && *done < length;) {
-		uint64_t from = move->from + *done, piece;
 		struct vmt_run run;
 
-		status = vmt_walk(move->space, from, move->from + length, &run);
+		status = vmt_walk(move->space, move->from + *done, move->from + length, &run);
 		if (status != VMT_OK)
 			break;
-		piece = run.end - from;
-		if (run.state == VMT_STATE_GUARD) {
-			status = move_guard(move, move->to + *done, piece);
-		} else if (run.state != VMT_STATE_NONE) {
-			piece = move_piece_length(from, move->to + *done, piece); // a guard may follow
-			status = move_piece(move, from, move->to + *done, piece);
+		if (run.state == VMT_STATE_NONE) {
+			*done += run.end - run.start;
+		} else if (run.size == VMT_PAGE_SIZE) {
+			struct piece piece = move_small(run.start, move->to + *done, move->from + length - run.start);
+
+			status = move_piece(move, &piece, &stays);
+			*done += status == VMT_OK ? piece.length : 0;
+		} else if (run.marker) {
+			status = move_marker(move, &run, move->to + *done);
+			*done += status == VMT_OK ? run.end - run.start : 0;
+		} else {
+			status = move_huge(move, &run, done);
 		}
-		if (status == VMT_OK)
-			*done += piece;
 	}
 	return status;
 }
 
+// Everything goes back to where it came from: the source is empty there, but for large markers, which stayed.
 static void move_pages_back(struct move *move, uint64_t done)
 {
-	for (uint64_t at = 0; at < done;) {
-		uint64_t piece = move_piece_length(move->from + at, move->to + at, done - at);
+	struct vmt_run run;
+	bool stays = false;
 
-		if (move_piece(move, move->to + at, move->from + at, piece) != VMT_OK)
+	for (uint64_t at = 0; at < done;) {
+		struct piece piece = move_small(move->to + at, move->from + at, done - at);
+		enum vmt_status status = vmt_walk(move->space, move->from + at, move->from + done, &run);
+
+		if (status == VMT_OK && run.state != VMT_STATE_NONE) {
+			at = run.end - move->from;
+			continue;
+		}
+		if (status == VMT_OK)
+			status = vmt_walk(move->space, move->to + at, move->to + done, &run);
+		if (status == VMT_OK && run.state != VMT_STATE_NONE && run.size > VMT_PAGE_SIZE)
+			piece = (struct piece){move->to + at, move->from + at, run.size, 1};
+		if (status != VMT_OK || move_piece(move, &piece, &stays) != VMT_OK || stays)
 			vmt_port_fatal(move->space->tree.port, "vmtree: a move could not be taken back");
-		at += piece;
+		at += piece.length;
 	}
 }
 

@@ -59,8 +59,8 @@ static bool page_get_fast(struct vmt_tree *tree, uint64_t addr, vmt_prot access,
 
 	vmt_port_read_enter(tree->port);
 	path_read(tree, addr, &path);
-	*pa = fmt_pa(path.entry[path.level]);
 	if (path_leaf_allows(path.entry[path.level], path.level, access)) {
+		*pa = leaf_page(path.entry[path.level], path.level, addr);
 		data = data_of_frame(tree->port, *pa);
 		got = !data || frame_try_ref(data);
 	}

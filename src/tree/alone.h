@@ -270,7 +270,7 @@ static enum vmt_status install_step(struct install *install, struct txn *txn)
 	struct vmt_node *node;
 
 	txn_lock_gated(txn, install->addr, last);
-	node = txn_lock_path(txn, install->addr);
+	node = txn_lock_path(txn, install->addr, 0);
 	if (node->level < level && !install->folded) {
 		txn_abort(txn);
 		// Some CPU may keep an empty table where a large leaf fits.

@@ -21,7 +21,7 @@ static enum vmt_status replace_lock(struct install *install, struct txn *txn, un
 			txn_commit(txn);
 			return VMT_ERR_RETRY;
 		}
-		node = txn_lock_path(txn, install->addr);
+		node = txn_lock_path(txn, install->addr, 0);
 		// Where a leaf or a marker is in the way, cutting it brings the tables.
 		if (node->level > level && !entry_load(node, fmt_index(install->addr, node->level)))
 			tables = node->level - level;
@@ -54,7 +54,7 @@ static enum vmt_status replace_step(struct install *install, struct txn *txn)
 	range_apply(txn, txn->node[0], install->addr, last, &remove_op, NULL);
 	if (HOLDS(FLUSH_REPLACE))
 		batch_flush(&txn->batch);
-	node = txn_lock_path(txn, install->addr);
+	node = txn_lock_path(txn, install->addr, 0);
 	if (node->level > level)
 		install_chain(install, txn, node, level, first, n);
 	else
@@ -104,10 +104,21 @@ static const struct range_op split_op = {
 	.splits = split_splits,
 };
 
+// The largest leaf that the tree may have then.
+static uint64_t split_piece(const struct vmt_tree *tree, uint64_t leaf_max)
+{
+	uint64_t piece = VMT_PAGE_SIZE;
+
+	for (uint64_t size = piece; size && size <= leaf_max; size <<= 1)
+		if (tree->leaf_sizes & size)
+			piece = size;
+	return piece;
+}
+
 enum vmt_status vmt_tree_split(struct vmt_tree *tree, uint64_t addr, uint64_t length, uint64_t leaf_max, uint64_t *done)
 {
 	enum vmt_status status = alone_check(tree, addr, length);
-	uint64_t at = addr;
+	uint64_t at = addr, piece = split_piece(tree, leaf_max);
 	struct txn txn;
 
 	if (status == VMT_OK && leaf_max < VMT_PAGE_SIZE)
@@ -122,9 +133,9 @@ enum vmt_status vmt_tree_split(struct vmt_tree *tree, uint64_t addr, uint64_t le
 		struct vmt_run run = {0};
 
 		status = look_run(tree, at, addr + length, &run);
-		// One page of it is asked for: the range engine cuts until nothing on the way is too large.
+		// One piece of it is asked for: the range engine cuts until nothing on the way is too large.
 		if (status == VMT_OK && run.state != VMT_STATE_NONE && run.size > leaf_max)
-			status = range_run(&txn, at, at + VMT_PAGE_SIZE - 1, &split_op, &leaf_max, NULL);
+			status = range_run(&txn, at & ~(piece - 1), at | (piece - 1), &split_op, &leaf_max, NULL);
 		else
 			at = run.end;
 	}

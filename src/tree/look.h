@@ -165,7 +165,7 @@ static enum vmt_status look_translate(struct vmt_tree *tree, uint64_t addr, stru
 	vmt_port_read_enter(tree->port);
 	node = tree_descend(tree, addr, addr);
 	level = node->level;
-	e = entry_load_acquire(node, fmt_index(addr, level));
+	e = leaf_load(node, fmt_index(addr, level));
 	vmt_port_read_exit(tree->port);
 	if (!fmt_is_leaf(e, level))
 		return VMT_ERR_NOT_PRESENT;
@@ -176,7 +176,7 @@ static enum vmt_status look_translate(struct vmt_tree *tree, uint64_t addr, stru
 		.memory = fmt_memory(e),
 		.accessed = fmt_accessed(e),
 		.dirty = fmt_dirty(e),
-		.zero = fmt_pa(e) == tree->vmt->zero_pa,
+		.zero = fmt_leaf_pa(e, fmt_index(addr, level)) == tree->vmt->zero_pa,
 	};
 	return VMT_OK;
 }

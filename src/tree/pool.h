@@ -13,13 +13,14 @@ struct pool {
 	uint32_t *array[POOL_MAX];
 	uint64_t page;			// a frame for data, or VMT_NO_FRAME
 	bool page_zeroed;
+	uint64_t huge;			// a zeroed block for a leaf of level 1, or VMT_NO_FRAME
 	bool reclaim;			// the owner may give memory back when there is none
 };
 
 static void pool_init(struct pool *pool)
 {
 	pool->tables = pool->arrays = 0;
-	pool->page = VMT_NO_FRAME;
+	pool->page = pool->huge = VMT_NO_FRAME;
 	pool->reclaim = true;
 }
 
@@ -74,17 +75,43 @@ static enum vmt_status pool_fill_page(struct vmt_tree *tree, struct pool *pool, 
 	return pool->page == VMT_NO_FRAME ? VMT_ERR_NO_MEMORY : VMT_OK;
 }
 
-// Takes the page out of the pool as a data frame with one reference.
-static uint64_t pool_take_page(struct vmt_tree *tree, struct pool *pool, uint32_t flags)
+// Tries to get a block for a huge page. That there is none is no failure: small pages do, and nothing is reclaimed.
+static bool pool_fill_huge(struct vmt_tree *tree, struct pool *pool)
 {
-	uint64_t pa = pool->page;
-	struct vmt_data *data = data_of_frame(tree->port, pa);
+	if (pool->huge == VMT_NO_FRAME)
+		pool->huge = vmt_port_frame_alloc(tree->port, fmt_span(1), true);
+	return pool->huge != VMT_NO_FRAME;
+}
 
-	pool->page = VMT_NO_FRAME;
+// The frame at `pa`, which nobody knows, becomes a data frame with one reference.
+static void frame_begin(void *port, uint64_t pa, uint32_t flags)
+{
+	struct vmt_data *data = data_of_frame(port, pa);
+
 	atomic_store_explicit(&data->flags, flags, memory_order_relaxed);
 	atomic_store_explicit(&data->pins, 0, memory_order_relaxed);
 	// Release pairs with the acquire of readers that find a non-zero count in a frame they reached late.
 	atomic_store_explicit(&data->refs, 1, memory_order_release);
+}
+
+// Takes the page out of the pool as a data frame with one reference.
+static uint64_t pool_take_page(struct vmt_tree *tree, struct pool *pool, uint32_t flags)
+{
+	uint64_t pa = pool->page;
+
+	pool->page = VMT_NO_FRAME;
+	frame_begin(tree->port, pa, flags);
+	return pa;
+}
+
+// The same with the huge page: a reference for each of its pages.
+static uint64_t pool_take_huge(struct vmt_tree *tree, struct pool *pool)
+{
+	uint64_t pa = pool->huge;
+
+	pool->huge = VMT_NO_FRAME;
+	for (uint64_t i = 0; i < FMT_SLOTS; i++)
+		frame_begin(tree->port, pa + i * VMT_PAGE_SIZE, 0);
 	return pa;
 }
 
@@ -96,7 +123,9 @@ static void pool_drain(struct vmt_tree *tree, struct pool *pool)
 		vmt_port_mem_free(tree->port, pool->array[--pool->arrays], ARRAY_BYTES);
 	if (pool->page != VMT_NO_FRAME)
 		vmt_port_frame_free(tree->port, pool->page, VMT_PAGE_SIZE);
-	pool->page = VMT_NO_FRAME;
+	for (uint64_t i = 0; pool->huge != VMT_NO_FRAME && i < FMT_SLOTS; i++)
+		vmt_port_frame_free(tree->port, pool->huge + i * VMT_PAGE_SIZE, VMT_PAGE_SIZE);
+	pool->page = pool->huge = VMT_NO_FRAME;
 }
 
 #endif

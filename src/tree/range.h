@@ -172,14 +172,17 @@ static bool range_makes_runs(const struct txn *txn, const struct vmt_node *node)
 static void range_repeat(struct txn *txn, struct vmt_node *node, uint64_t e, uint64_t start, uint64_t last)
 {
 	bool leaf = fmt_is_present(e), runs = leaf && range_makes_runs(txn, node);
+	bool parked = !leaf && fmt_kind(e) == MARKER_PARKED;
 	uint64_t size = fmt_span(node->level) << fmt_run_bits(node->level);
 
 	for (unsigned i = 0; i < FMT_SLOTS; i++) {
 		uint64_t addr = slot_base(node, i) & ~(size - 1), part = e;
+		uint64_t offset = (uint64_t)i << fmt_shift(node->level);
 
 		if (leaf)
-			part = fmt_leaf_like(e, fmt_pa(e) + ((uint64_t)i << fmt_shift(node->level)), node->level,
-					     txn->tree->user);
+			part = fmt_leaf_like(e, fmt_pa(e) + offset, node->level, txn->tree->user);
+		if (parked)
+			part = fmt_make_parked(fmt_parked_pa(e) + offset, e & MARKER_ACCESSED, e & MARKER_DIRTY);
 		if (runs && !(start > addr && start < addr + size) && !(last >= addr && last < addr + size - 1))
 			part = fmt_make_run(part, node->level);
 		atomic_store_explicit(&node->table[i], part, memory_order_relaxed);

@@ -206,12 +206,12 @@ static void txn_lock(struct txn *txn, uint64_t start, uint64_t last)
 	txn_lock_below(txn, txn->node[0], start, last);
 }
 
-// Locks the nodes on the way to `addr` that are not held yet, and returns the lowest.
-static struct vmt_node *txn_lock_path(struct txn *txn, uint64_t addr)
+// Locks the nodes on the way to `addr` that are not held yet, down to `level`, and returns the lowest.
+static struct vmt_node *txn_lock_path(struct txn *txn, uint64_t addr, unsigned level)
 {
 	struct vmt_node *node = txn->node[0];
 
-	while (node->level > 0) {
+	while (node->level > level) {
 		uint64_t e = entry_load(node, fmt_index(addr, node->level));
 		unsigned i = 0;
 

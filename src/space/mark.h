@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// Markers over ranges of a space: entries that say what has become of a page. The guard is one of them.
+#ifndef VMT_SPACE_MARK_H
+#define VMT_SPACE_MARK_H
+
+// ---- Putting markers over a range --------------------------------------------------------------------------------
+
+// Clears everything below `node`, which lies in the window with all that is below it, and unlinks what becomes empty.
+static void mark_empty_below(struct txn *txn, struct vmt_node *node)
+{
+	leaf_zap(txn, node, 0, FMT_SLOTS - 1, ZAP_ALL);
+	if (node->level == 0 || node_live(node) == 0)
+		return;
+	for (unsigned slot = 0; slot < FMT_SLOTS; slot++) {
+		uint64_t e = entry_load(node, slot);
+		struct vmt_node *child;
+
+		if (!fmt_is_table(e, node->level))
+			continue;
+		child = node_of_table(txn->port, fmt_pa(e));
+		mark_empty_below(txn, child);
+		if (node_is_foldable(child))
+			fold_into(txn, node, child);
+	}
+}
+
+// Tables in slots that will be marked as a whole go, where their addresses have one id (and the parent has it too, or
+// an array to say otherwise); the marker then takes the table's place, after the flush (R14). A table that stays is
+// visited later and gets its own markers.
+static void mark_fold_tables(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last)
+{
+	if (node->level == 0 || node_live(node) == 0)
+		return;
+	for (unsigned slot = first; slot <= last; slot++) {
+		uint64_t e = entry_load(node, slot);
+		struct vmt_node *child;
+
+		if (!fmt_is_table(e, node->level))
+			continue;
+		child = node_of_table(txn->port, fmt_pa(e));
+		mark_empty_below(txn, child);
+		if (node_is_foldable(child))
+			fold_into(txn, node, child);
+	}
+	batch_flush(&txn->batch);
+}
+
+static bool mark_wants(const struct advise *advise, uint32_t id)
+{
+	return advise->claimed ? id == ID_CLAIM : id_is_mapped(id);
+}
+
+static void space_mark_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
+{
+	const struct advise *advise = arg;
+
+	mark_fold_tables(txn, node, first, last);
+	for (unsigned slot = first; slot <= last; slot++) {
+		uint64_t e = entry_load(node, slot);
+
+		if (fmt_is_table(e, node->level) || e == advise->marker || !mark_wants(advise, slot_id(node, slot)))
+			continue;
+		if (fmt_holds_frame(e, node->level))
+			leaf_clear(txn, node, slot, advise->marker);
+		else
+			entry_publish(txn->tree, node, slot, advise->marker);
+		if (e && !fmt_holds_frame(e, node->level))
+			marker_dropped(txn->tree, e, node->level);
+		if (advise->claimed) // the one that it is a copy of will be dropped
+			marker_copied(txn->tree, advise->marker, node->level);
+		node_add_live(node, e == 0);
+	}
+}
+
+static bool space_mark_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
+{
+	const struct advise *advise = arg;
+
+	(void)txn;
+	return mark_wants(advise, slot_id(node, slot)) && entry_load(node, slot) != advise->marker;
+}
+
+static const struct range_op space_mark_op = {
+	.slots = space_mark_slots,
+	.splits = space_mark_splits,
+	.inspect = advise_inspect,
+	.above = true,
+};
+
+enum vmt_status vmt_guard_install(struct vmt_space *space, uint64_t addr, uint64_t length)
+{
+	return advise_run(space, addr, length, &space_mark_op, true, fmt_make_marker(MARKER_GUARD, 0));
+}
+
+// Is it a kind that the embedder may set?
+static bool mark_is_known(enum vmt_marker kind)
+{
+	return (kind >= VMT_MARKER_SWAP && kind <= VMT_MARKER_POISON) ||
+	       (kind >= VMT_MARKER_OWN && kind <= VMT_MARKER_OWN_LAST);
+}
+
+enum vmt_status vmt_mark(struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_marker kind,
+			 uint64_t payload)
+{
+	enum vmt_status status = range_check(space, addr, length);
+
+	if (status == VMT_OK && (!mark_is_known(kind) || payload > VMT_MARKER_PAYLOAD))
+		status = VMT_ERR_ARGUMENT;
+	if (status != VMT_OK)
+		return status;
+	return advise_run(space, addr, length, &space_mark_op, false,
+			  fmt_make_marker((enum marker_kind)kind, payload));
+}
+
+// ---- Taking them away --------------------------------------------------------------------------------------------
+
+// One of the kind that is to go? The payload is whatever it is.
+static bool unmark_takes(uint64_t e, unsigned level, const struct advise *advise)
+{
+	return e && !fmt_is_present(e) && !fmt_is_table(e, level) && fmt_kind(e) == fmt_kind(advise->marker);
+}
+
+static void unmark_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
+{
+	int gone = 0;
+
+	if (node_live(node) == 0)
+		return;
+	for (unsigned slot = first; slot <= last; slot++) {
+		uint64_t e = entry_load(node, slot);
+
+		if (!unmark_takes(e, node->level, arg))
+			continue;
+		entry_publish(txn->tree, node, slot, 0);
+		marker_dropped(txn->tree, e, node->level);
+		gone++;
+	}
+	node_add_live(node, -gone);
+}
+
+static bool unmark_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
+{
+	(void)txn;
+	return unmark_takes(entry_load(node, slot), node->level, arg);
+}
+
+static const struct range_op unmark_op = {
+	.slots = unmark_slots,
+	.splits = unmark_splits,
+	.inspect = advise_inspect,
+};
+
+enum vmt_status vmt_guard_remove(struct vmt_space *space, uint64_t addr, uint64_t length)
+{
+	return advise_run(space, addr, length, &unmark_op, true, fmt_make_marker(MARKER_GUARD, 0));
+}
+
+enum vmt_status vmt_unmark(struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_marker kind)
+{
+	enum vmt_status status = range_check(space, addr, length);
+
+	if (status == VMT_OK && !mark_is_known(kind))
+		status = VMT_ERR_ARGUMENT;
+	if (status != VMT_OK)
+		return status;
+	return advise_run(space, addr, length, &unmark_op, false, fmt_make_marker((enum marker_kind)kind, 0));
+}
+
+#endif

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+// One page against a marker, and back: what swapping and migrating are made of.
+#ifndef VMT_SPACE_MARKER_H
+#define VMT_SPACE_MARKER_H
+
+// May the entry for `addr` be exchanged? `expect` 0: whatever it is, else only this marker.
+static enum vmt_status marker_inspect(struct txn *txn, uint64_t addr, uint64_t expect)
+{
+	const struct vmt_node *node = txn_lowest(txn);
+	unsigned slot = fmt_index(addr, node->level);
+	uint64_t e = entry_load(node, slot);
+	uint32_t id = slot_id(node, slot);
+
+	if (!id_is_mapped(id))
+		return VMT_ERR_UNMAPPED;
+	if (attr_of(txn->tree->vmt, id) & ATTR_SHARED)
+		return VMT_ERR_ARGUMENT;
+	return !e || (expect && e != expect) ? VMT_ERR_NOT_PRESENT : VMT_OK;
+}
+
+// Locks the lowest table for `addr` and cuts what is larger than a page there. Nothing is held on an error.
+static enum vmt_status marker_lock(struct txn *txn, uint64_t addr, uint64_t expect, struct vmt_node **node)
+{
+	for (;;) {
+		enum vmt_status status;
+		unsigned tables;
+
+		txn_lock(txn, addr, addr + VMT_PAGE_SIZE - 1);
+		tables = txn_lowest(txn)->level;
+		if (range_meets_claim(txn)) {
+			txn_abort(txn);
+			vmt_port_relax(txn->port, true);
+			continue;
+		}
+		status = marker_inspect(txn, addr, expect);
+		if (status == VMT_OK && tables <= txn->pool.tables)
+			break;
+		txn_abort(txn);
+		if (status == VMT_OK)
+			status = pool_fill(txn->tree, &txn->pool, tables, 0);
+		if (status != VMT_OK)
+			return status;
+	}
+	*node = move_split_down(txn, txn_lowest(txn), addr, 0);
+	return VMT_OK;
+}
+
+// The page's entry becomes the marker.
+static enum vmt_status marker_exchange(struct txn *txn, struct vmt_node *node, uint64_t addr, uint64_t marker,
+				       uint64_t *pa)
+{
+	unsigned slot = fmt_index(addr, 0);
+	uint64_t e = entry_load(node, slot);
+	struct vmt_data *data;
+
+	if (!fmt_holds_frame(e, 0) || entry_frame(e) == txn->tree->vmt->zero_pa)
+		return VMT_ERR_NOT_PRESENT;
+	data = data_of_frame(txn->port, entry_frame(e));
+	if (!data || atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT)
+		return VMT_ERR_ARGUMENT;
+	if (atomic_load_explicit(&data->pins, memory_order_acquire))
+		return VMT_ERR_BUSY; // pins are taken under this lock
+	// No longer to be taken, whoever holds it.
+	atomic_fetch_and_explicit(&data->flags, ~VMT_FRAME_LAZY, memory_order_relaxed);
+	e = entry_exchange(txn->tree, node, slot, marker);
+	if (fmt_is_present(e) && HOLDS(FLUSH_TAKE))
+		flush_add(&txn->batch.flush, addr, addr + VMT_PAGE_SIZE);
+	count_resident(txn->tree, entry_frame(e), -1);
+	*pa = entry_frame(e);
+	return VMT_OK;
+}
+
+static enum vmt_status marker_check(const struct vmt_space *space, uint64_t addr, enum vmt_marker kind, uint64_t payload)
+{
+	enum vmt_status status = range_check(space, addr, VMT_PAGE_SIZE);
+
+	return status == VMT_OK && (!mark_is_known(kind) || payload > VMT_MARKER_PAYLOAD) ? VMT_ERR_ARGUMENT : status;
+}
+
+enum vmt_status vmt_page_take(struct vmt_space *space, uint64_t addr, enum vmt_marker kind, uint64_t payload,
+			      uint64_t *pa)
+{
+	enum vmt_status status = marker_check(space, addr, kind, payload);
+	struct vmt_node *node;
+	struct txn txn;
+
+	if (status != VMT_OK)
+		return status;
+	tree_note_peaks(&space->tree);
+	txn_init(&txn, &space->tree);
+	status = marker_lock(&txn, addr, 0, &node);
+	if (status == VMT_OK) {
+		status = marker_exchange(&txn, node, addr, fmt_make_marker((enum marker_kind)kind, payload), pa);
+		txn_commit(&txn);
+	}
+	txn_finish(&txn);
+	return status;
+}
+
+enum vmt_status vmt_marker_resolve(struct vmt_space *space, uint64_t addr, enum vmt_marker kind, uint64_t payload,
+				   uint64_t pa)
+{
+	enum vmt_status status = marker_check(space, addr, kind, payload);
+	uint64_t marker = fmt_make_marker((enum marker_kind)kind, payload);
+	struct vmt_node *node;
+	struct txn txn;
+
+	if (status != VMT_OK)
+		return status;
+	txn_init(&txn, &space->tree);
+	status = marker_lock(&txn, addr, marker, &node);
+	if (status == VMT_OK) {
+		uint32_t attr = attr_of(space->tree.vmt, slot_id(node, fmt_index(addr, 0)));
+		bool write = attr_prot(attr) & VMT_WRITE && frame_is_exclusive(&space->tree, pa);
+
+		count_resident(&space->tree, pa, 1);
+		entry_publish(&space->tree, node, fmt_index(addr, 0),
+			      attr_prot(attr) ? leaf_make(&space->tree, pa, 0, attr, write) :
+						fmt_make_parked(pa, true, true));
+		txn_commit(&txn);
+	}
+	txn_finish(&txn);
+	return status == VMT_ERR_UNMAPPED ? VMT_ERR_NOT_PRESENT : status;
+}
+
+enum vmt_status vmt_page_new(struct vmt *vmt, bool zero, uint64_t *pa)
+{
+	*pa = vmt_port_frame_alloc(vmt->port, VMT_PAGE_SIZE, zero);
+	if (*pa == VMT_NO_FRAME)
+		return VMT_ERR_NO_MEMORY;
+	frame_begin(vmt->port, *pa, 0);
+	return VMT_OK;
+}
+
+#endif
