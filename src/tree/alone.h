@@ -142,7 +142,7 @@ struct install {
 };
 
 // The level of the largest leaf that begins at the address and fits.
-static unsigned install_level(const struct install *install)
+static inline unsigned install_level(const struct install *install)
 {
 	unsigned level = install->level_max;
 
@@ -198,8 +198,8 @@ static void install_fill(const struct install *install, struct vmt_node *node, u
 	unsigned level = node->level, run_first, run_end;
 	uint64_t e = fmt_make_leaf(install->pa, level, install->prot, user);
 	// Where the address is one field of a leaf, leaves of neighbouring frames are a constant apart.
-	uint64_t step = fmt_make_leaf(fmt_span(level), level, install->prot, user) -
-			fmt_make_leaf(0, level, install->prot, user);
+	uint64_t step = n == 1 ? 0 : fmt_make_leaf(fmt_span(level), level, install->prot, user) -
+					     fmt_make_leaf(0, level, install->prot, user);
 
 	install_runs(install, level, slot, n, &run_first, &run_end);
 	for (unsigned i = slot; i < slot + n; i++, e += step) {
@@ -317,19 +317,16 @@ static unsigned install_level_max(uint64_t sizes)
 // Of a tree's sizes those up to `leaf_max`, 0: all.
 static uint64_t install_sizes(const struct vmt_tree *tree, uint64_t leaf_max)
 {
-	if (!leaf_max)
-		return tree->leaf_sizes;
-	for (unsigned shift = 1; shift < 64; shift *= 2) // every bit below the highest that is set
-		leaf_max |= leaf_max >> shift;
-	return tree->leaf_sizes & leaf_max;
+	while (leaf_max & (leaf_max - 1)) // down to a power of two
+		leaf_max &= leaf_max - 1;
+	return leaf_max ? tree->leaf_sizes & (leaf_max | (leaf_max - 1)) : tree->leaf_sizes;
 }
 
-// Does a leaf keep every bit of the address, and nothing else of it?
-static bool install_can_name(uint64_t pa)
+// Does a leaf keep every bit of these addresses? A format puts each bit where it goes whatever the others are, so that one
+// look is enough for all, and what it has no place for does not come back.
+static bool install_can_name(uint64_t first, uint64_t last)
 {
-	uint64_t e = fmt_make_leaf(pa, 0, VMT_READ, false), zero = fmt_make_leaf(0, 0, VMT_READ, false);
-
-	return fmt_pa(e) == pa && fmt_prot_memory(e) == fmt_prot_memory(zero) && fmt_dirty(e) == fmt_dirty(zero);
+	return fmt_pa(fmt_make_leaf(first | last, 0, VMT_READ, false)) == (first | last);
 }
 
 // Checks a request and turns it into what is to be done.
@@ -344,8 +341,7 @@ static enum vmt_status install_begin(struct install *install, struct vmt_tree *t
 	if (map->leaf_max && map->leaf_max < VMT_PAGE_SIZE)
 		return VMT_ERR_SIZE;
 	if (!map->prot || map->prot & ~(vmt_prot)VMT_RWX || (unsigned)map->memory > VMT_MEMORY_DEVICE ||
-	    !(FMT_MEMORY_TYPES >> map->memory & 1) || !install_can_name(map->pa) ||
-	    !install_can_name(map->pa + map->length - VMT_PAGE_SIZE))
+	    !(FMT_MEMORY_TYPES >> map->memory & 1) || !install_can_name(map->pa, map->pa + map->length - VMT_PAGE_SIZE))
 		return VMT_ERR_ARGUMENT;
 	*install = (struct install){
 		.tree = tree, .addr = map->addr, .last = map->addr + map->length - 1, .pa = map->pa,

@@ -65,6 +65,11 @@ static void table_run_free(void *port, struct vmt_deferred *self)
 	vmt_port_frame_free(port, node->base, VMT_PAGE_SIZE);
 }
 
+static bool batch_has_work(const struct batch *batch)
+{
+	return flush_pending(&batch->flush) || batch->frames != VMT_NO_FRAME || batch->shared_count;
+}
+
 // Flushes, then lets go of the frames. Node locks are still held: nothing new enters the place of what was removed
 // before its flush is done (R14; races.md A2, C2, 6).
 static void batch_flush(struct batch *batch)

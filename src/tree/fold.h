@@ -112,7 +112,7 @@ static void txn_commit(struct txn *txn)
 {
 	if (txn->fold)
 		fold_held(txn);
-	if (HOLDS(FLUSH_UNDER_LOCK))
+	if (batch_has_work(&txn->batch) && HOLDS(FLUSH_UNDER_LOCK))
 		batch_flush(&txn->batch);
 	while (txn->held)
 		txn_release(txn, txn->node[--txn->held]);
@@ -145,8 +145,7 @@ static void fold_range(struct txn *txn, uint64_t start, uint64_t last)
 // Frees what the layer above left on txn->dead.
 static void ids_bury(struct txn *txn);
 
-// Nothing is held. Does what was left for later and gives unused memory back.
-static void txn_finish(struct txn *txn)
+static void txn_finish_work(struct txn *txn)
 {
 	while (txn->later) {
 		txn->later--;
@@ -154,6 +153,13 @@ static void txn_finish(struct txn *txn)
 	}
 	ids_bury(txn);
 	pool_drain(txn->tree, &txn->pool);
+}
+
+// Nothing is held. Does what was left for later and gives unused memory back.
+static inline void txn_finish(struct txn *txn)
+{
+	if (txn->later | txn->dead || pool_has_any(&txn->pool))
+		txn_finish_work(txn);
 }
 
 // Folds every empty table in [start, last]. Nothing is held.

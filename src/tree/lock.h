@@ -24,7 +24,7 @@
 #define LOCK_WAIT (UINT32_C(1) << 29)
 #define LOCK_PINS UINT32_C(0xffff)
 
-static bool lock_try_exclusive(struct vmt_node *node)
+static inline bool lock_try_exclusive(struct vmt_node *node)
 {
 	uint32_t word = atomic_load_explicit(&node->lock, memory_order_relaxed);
 
@@ -34,9 +34,9 @@ static bool lock_try_exclusive(struct vmt_node *node)
 						       memory_order_acquire, memory_order_relaxed);
 }
 
-static void lock_exclusive(void *port, struct vmt_node *node)
+static void lock_wait_exclusive(void *port, struct vmt_node *node)
 {
-	while (!lock_try_exclusive(node)) {
+	do {
 		uint32_t word = atomic_load_explicit(&node->lock, memory_order_relaxed);
 
 		// Relaxed: the mark carries no data.
@@ -44,7 +44,13 @@ static void lock_exclusive(void *port, struct vmt_node *node)
 			atomic_compare_exchange_strong_explicit(&node->lock, &word, word | LOCK_WAIT,
 								memory_order_relaxed, memory_order_relaxed);
 		vmt_port_relax(port, false);
-	}
+	} while (!lock_try_exclusive(node));
+}
+
+static inline void lock_exclusive(void *port, struct vmt_node *node)
+{
+	if (!lock_try_exclusive(node))
+		lock_wait_exclusive(port, node);
 }
 
 // Gives the exclusive lock up. True: a fold below this node was left to us.

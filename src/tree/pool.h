@@ -115,6 +115,11 @@ static uint64_t pool_take_huge(struct vmt_tree *tree, struct pool *pool)
 	return pa;
 }
 
+static bool pool_has_any(const struct pool *pool)
+{
+	return (pool->tables | pool->arrays) || (pool->page & pool->huge) != VMT_NO_FRAME;
+}
+
 static void pool_drain(struct vmt_tree *tree, struct pool *pool)
 {
 	while (pool->tables)

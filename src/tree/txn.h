@@ -69,13 +69,13 @@ static void txn_init(struct txn *txn, struct vmt_tree *tree)
 // their frames' addresses, one dependent load for a level; the node is looked for at the end.
 static struct vmt_node *tree_descend(struct vmt_tree *tree, uint64_t start, uint64_t last)
 {
-	uint64_t pa = tree->root_pa;
+	uint64_t pa = tree->root_pa, differ = start ^ last;
 
 	for (unsigned level = FMT_TOP; level > 0; level--) {
 		_Atomic(uint64_t) *table = vmt_port_frame_ptr(tree->port, pa);
 		uint64_t e;
 
-		if (start >> fmt_shift(level) != last >> fmt_shift(level))
+		if (differ >> fmt_shift(level))
 			break;
 		// Acquire as in entry_load_acquire.
 		e = atomic_load_explicit(&table[fmt_index(start, level)], memory_order_acquire);
@@ -114,10 +114,11 @@ static void txn_fold_later(struct txn *txn, uint64_t start, uint64_t last)
 static void txn_release(struct txn *txn, struct vmt_node *node)
 {
 	bool attached = atomic_load_explicit(&node->state, memory_order_relaxed) == NODE_ATTACHED;
-	uint64_t base = node->base, last = node_end(node) - 1;
+	uint64_t base = node->base;
+	unsigned level = node->level;
 
 	if (lock_release(node) && attached)
-		txn_fold_later(txn, base, last);
+		txn_fold_later(txn, base, base + fmt_table_span(level) - 1);
 }
 
 // Steps 1 and 2. Preemption is off.
@@ -206,11 +207,8 @@ static void txn_lock(struct txn *txn, uint64_t start, uint64_t last)
 	txn_lock_below(txn, txn->node[0], start, last);
 }
 
-// Locks the nodes on the way to `addr` that are not held yet, down to `level`, and returns the lowest.
-static struct vmt_node *txn_lock_path(struct txn *txn, uint64_t addr, unsigned level)
+static struct vmt_node *txn_lock_path_below(struct txn *txn, struct vmt_node *node, uint64_t addr, unsigned level)
 {
-	struct vmt_node *node = txn->node[0];
-
 	while (node->level > level) {
 		uint64_t e = entry_load(node, fmt_index(addr, node->level));
 		unsigned i = 0;
@@ -226,6 +224,14 @@ static struct vmt_node *txn_lock_path(struct txn *txn, uint64_t addr, unsigned l
 		txn->node[txn->held++] = node;
 	}
 	return node;
+}
+
+// Locks the nodes on the way to `addr` that are not held yet, down to `level`, and returns the lowest.
+static inline struct vmt_node *txn_lock_path(struct txn *txn, uint64_t addr, unsigned level)
+{
+	struct vmt_node *top = txn->node[0];
+
+	return top->level > level ? txn_lock_path_below(txn, top, addr, level) : top;
 }
 
 // Lets go of everything without having changed anything.
