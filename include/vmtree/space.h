@@ -48,9 +48,9 @@ struct vmt_marker_ops {
 	// VMT_OK: look again (the handler has resolved the marker, or waited for somebody who does); anything else ends
 	// the fault with that status. NULL: VMT_ERR_GUARD and VMT_ERR_POISON for these kinds, VMT_ERR_MARKER for others.
 	enum vmt_status (*fault)(struct vmt_space *space, const struct vmt_marker_fault *fault);
-	// `pages` more (fewer) pages of the space say this, since a fork or a move copied them (they were unmapped,
-	// released, overwritten, or the space was destroyed). What vmt_mark puts there and what vmt_marker_resolve takes
-	// away is not reported: the caller knows. Held: must not sleep and must not call the library.
+	// `pages` more (fewer) pages of the space say this: vmt_mark put them there, a fork or a move copied them (they
+	// were unmapped, released, overwritten, or the space was destroyed). The one page of vmt_page_take and of
+	// vmt_marker_resolve is not reported: the caller knows. Held: must not sleep and must not call the library.
 	void (*copied)(struct vmt_space *space, enum vmt_marker kind, uint64_t payload, uint64_t pages);
 	void (*dropped)(struct vmt_space *space, enum vmt_marker kind, uint64_t payload, uint64_t pages);
 };
@@ -201,12 +201,13 @@ VMT_LOCKED enum vmt_status vmt_populate(struct vmt_space *space, uint64_t addr, 
 VMT_LOCKED enum vmt_status vmt_release(struct vmt_space *space, uint64_t addr, uint64_t length);
 
 // MADV_FREE: private anonymous pages may be taken by vmt_reclaim unless written again; until then they keep their
-// bytes. VMT_ERR_ARGUMENT if a part is not private anonymous memory, VMT_ERR_UNMAPPED as above.
+// bytes; a huge page may be taken at once. VMT_ERR_ARGUMENT if a part is not private anonymous memory, VMT_ERR_UNMAPPED
+// as above.
 VMT_LOCKED enum vmt_status vmt_lazy_free(struct vmt_space *space, uint64_t addr, uint64_t length);
 
 // MADV_GUARD_INSTALL: pages of the range are given back and every access faults with VMT_ERR_GUARD until
 // vmt_guard_remove (which leaves what is not a guard) or vmt_unmap. One entry for each largest span: a guard over a GiB
-// is one entry. VMT_ERR_ARGUMENT if a part is not private anonymous memory; VMT_ERR_UNMAPPED, VMT_ERR_NO_MEMORY.
+// is one entry. VMT_ERR_ARGUMENT if a part is not private anonymous memory; VMT_ERR_UNMAPPED, VMT_ERR_NO_MEMORY, VMT_ERR_LIMIT.
 VMT_LOCKED enum vmt_status vmt_guard_install(struct vmt_space *space, uint64_t addr, uint64_t length);
 VMT_LOCKED enum vmt_status vmt_guard_remove(struct vmt_space *space, uint64_t addr, uint64_t length);
 
@@ -218,7 +219,7 @@ VMT_LOCKED enum vmt_status vmt_guard_remove(struct vmt_space *space, uint64_t ad
 
 // Puts markers over the range, one for each largest span, and gives back the pages that were there. VMT_ERR_ARGUMENT: no
 // kind of the embedder's to set (all but guard), or a payload beyond VMT_MARKER_PAYLOAD; VMT_ERR_UNMAPPED: a part is not
-// mapped (the mapped parts were marked all the same); VMT_ERR_NO_MEMORY.
+// mapped (the mapped parts were marked all the same); VMT_ERR_NO_MEMORY, VMT_ERR_LIMIT.
 VMT_LOCKED enum vmt_status vmt_mark(struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_marker kind,
 				    uint64_t payload);
 
@@ -255,8 +256,8 @@ VMT_LOCKED enum vmt_status vmt_advise_huge(struct vmt_space *space, uint64_t add
 // MADV_COLLAPSE: puts a huge page in the place of each whole table of small ones in the range that belong to nobody else,
 // holes filled with zeroes. Pages that lie as one huge page already stay where they are; others are copied. Where a page
 // is shared, pinned, lazily freed or of an object, or there is a marker or more than one set of attributes, the table
-// stays. Returns how many huge pages were made; `*status` (may be NULL): VMT_ERR_NO_MEMORY if some were not for want of
-// memory, or of a bad range (then nothing was done).
+// stays. Returns how many huge pages were made; `*status` (may be NULL): VMT_ERR_NO_MEMORY or VMT_ERR_LIMIT if some were
+// not for want of memory or of an attribute array; or what is wrong with the range, and then nothing was done.
 VMT_LOCKED uint64_t vmt_collapse(struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_status *status);
 
 // ---- Memory pressure ---------------------------------------------------------------------------------------------

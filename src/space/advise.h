@@ -111,7 +111,21 @@ static void lazy_free_entry(struct txn *txn, struct vmt_node *node, unsigned slo
 		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
 }
 
-// A huge page that the range covers whole is taken at once: nothing keeps it from being free already.
+// A huge page that the range covers whole, and nobody else has a part in, is taken at once.
+static void lazy_free_huge(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t e)
+{
+	for (uint64_t i = 0; i < level_pages(node->level); i++) {
+		struct vmt_data *data = data_of_frame(txn->port, fmt_pa(e) + i * VMT_PAGE_SIZE);
+
+		// Pins are taken under this lock. A reader's reference that comes now keeps the page, not the mapping.
+		if (!data || atomic_load_explicit(&data->refs, memory_order_acquire) != 1 ||
+		    atomic_load_explicit(&data->pins, memory_order_relaxed))
+			return;
+	}
+	leaf_clear(txn, node, slot, 0);
+	node_add_live(node, -1);
+}
+
 static void lazy_free_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
 {
 	(void)arg;
@@ -120,12 +134,10 @@ static void lazy_free_slots(struct txn *txn, struct vmt_node *node, unsigned fir
 	for (unsigned slot = first; slot <= last; slot++) {
 		uint64_t e = entry_load(node, slot);
 
-		if (fmt_is_leaf(e, node->level) && node->level > 0) {
-			leaf_clear(txn, node, slot, 0);
-			node_add_live(node, -1);
-		} else if (fmt_is_leaf(e, node->level)) {
+		if (fmt_is_leaf(e, node->level) && node->level > 0)
+			lazy_free_huge(txn, node, slot, e);
+		else if (fmt_is_leaf(e, node->level))
 			lazy_free_entry(txn, node, slot, e);
-		}
 	}
 }
 

@@ -128,26 +128,31 @@ static bool huge_exchange(struct huge *huge)
 	return true;
 }
 
+// May the node above come to name what the table names? Not if that takes an array and there was none to be had.
+static bool huge_can_name(const struct huge *huge)
+{
+	return ids_can_set(&huge->txn, huge->parent, huge->slot, huge->slot, huge->child->id);
+}
+
 // The table for the aligned address `addr`, if it is one that can be.
 static enum vmt_status huge_collapse(struct huge *huge, uint64_t addr, uint64_t *made)
 {
 	struct txn *txn = &huge->txn;
 
 	for (;;) {
-		// An array: the node above may come to name one more id.
-		enum vmt_status status = pool_fill(txn->tree, &txn->pool, 0, 1);
-		bool fits;
+		enum vmt_status status, array = pool_fill(txn->tree, &txn->pool, 0, 1);
+		bool fits = huge_lock(huge, addr) && !range_meets_claim(txn);
 
-		if (status != VMT_OK)
-			return status;
-		fits = huge_lock(huge, addr) && !range_meets_claim(txn);
-		if (fits && (huge->in_place || txn->pool.huge != VMT_NO_FRAME))
+		status = VMT_OK;
+		if (fits && !huge_can_name(huge))
+			status = array;
+		else if (fits && (huge->in_place || txn->pool.huge != VMT_NO_FRAME))
 			*made += huge_exchange(huge);
 		else if (fits)
 			status = VMT_ERR_RETRY;
 		txn_commit(txn);
-		if (status == VMT_OK)
-			return VMT_OK;
+		if (status != VMT_ERR_RETRY)
+			return status;
 		if (!pool_fill_huge(txn->tree, &txn->pool))
 			return VMT_ERR_NO_MEMORY;
 	}
@@ -156,18 +161,28 @@ static enum vmt_status huge_collapse(struct huge *huge, uint64_t addr, uint64_t 
 uint64_t vmt_collapse(struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_status *result)
 {
 	enum vmt_status status = range_check(space, addr, length);
-	uint64_t span = fmt_span(1), at = (addr + span - 1) & ~(span - 1), made = 0;
+	uint64_t span = fmt_span(1), at = (addr + span - 1) & ~(span - 1), end = addr + length, made = 0;
 	struct huge huge = {.space = space};
 
-	if (status == VMT_OK && FMT_LEAF_LEVELS > 1) {
-		tree_note_peaks(&space->tree);
-		txn_init(&huge.txn, &space->tree);
-		for (; status == VMT_OK && at >= addr && at < addr + length && addr + length - at >= span; at += span)
-			status = huge_collapse(&huge, at, &made);
-		txn_finish(&huge.txn);
-	}
 	if (result)
 		*result = status;
+	if (status != VMT_OK || FMT_LEAF_LEVELS < 2)
+		return 0;
+	tree_note_peaks(&space->tree);
+	txn_init(&huge.txn, &space->tree);
+	for (; at >= addr && at < end && end - at >= span; at += span) {
+		struct vmt_run run;
+
+		look_piece(&space->tree, at, end, &run);
+		if (run.size >= span) { // no table hangs here, as far as this goes
+			at = (run.end - 1) & ~(span - 1);
+			continue;
+		}
+		status = huge_collapse(&huge, at, &made);
+		if (status != VMT_OK && result)
+			*result = status;
+	}
+	txn_finish(&huge.txn);
 	return made;
 }
 

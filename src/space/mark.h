@@ -24,9 +24,8 @@ static void mark_empty_below(struct txn *txn, struct vmt_node *node)
 	}
 }
 
-// Tables in slots that will be marked as a whole go, where their addresses have one id (and the parent has it too, or
-// an array to say otherwise); the marker then takes the table's place, after the flush (R14). A table that stays is
-// visited later and gets its own markers.
+// Tables in slots that will be marked as a whole go, where their addresses have one id; the marker then takes the table's
+// place, after the flush (R14). A table that stays is visited later and gets its own markers.
 static void mark_fold_tables(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last)
 {
 	if (node->level == 0 || node_live(node) == 0)
@@ -66,8 +65,7 @@ static void space_mark_slots(struct txn *txn, struct vmt_node *node, unsigned fi
 			entry_publish(txn->tree, node, slot, advise->marker);
 		if (e && !fmt_holds_frame(e, node->level))
 			marker_dropped(txn->tree, e, node->level);
-		if (advise->claimed) // the one that it is a copy of will be dropped
-			marker_copied(txn->tree, advise->marker, node->level);
+		marker_copied(txn->tree, advise->marker, node->level);
 		node_add_live(node, e == 0);
 	}
 }
@@ -80,10 +78,18 @@ static bool space_mark_splits(struct txn *txn, const struct vmt_node *node, unsi
 	return mark_wants(advise, slot_id(node, slot)) && entry_load(node, slot) != advise->marker;
 }
 
+// A table that goes leaves its id to the node above, which may have another.
+static bool space_mark_sets(const struct vmt_node *node, void *arg)
+{
+	(void)arg;
+	return node_has_tables(node);
+}
+
 static const struct range_op space_mark_op = {
 	.slots = space_mark_slots,
 	.splits = space_mark_splits,
 	.inspect = advise_inspect,
+	.sets = space_mark_sets,
 	.above = true,
 };
 

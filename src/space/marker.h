@@ -3,7 +3,21 @@
 #ifndef VMT_SPACE_MARKER_H
 #define VMT_SPACE_MARKER_H
 
-// May the entry for `addr` be exchanged? `expect` 0: whatever it is, else only this marker.
+// May the page at `addr`, which the entry `e` of `level` holds, be taken?
+static enum vmt_status marker_inspect_page(struct txn *txn, uint64_t addr, uint64_t e, unsigned level)
+{
+	struct vmt_data *data;
+
+	if (!e || !fmt_holds_frame(e, level) || entry_frame(e) == txn->tree->vmt->zero_pa)
+		return VMT_ERR_NOT_PRESENT;
+	data = data_of_frame(txn->port, leaf_page(e, level, addr));
+	if (!data || atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT)
+		return VMT_ERR_ARGUMENT;
+	// Pins are taken under this lock.
+	return atomic_load_explicit(&data->pins, memory_order_acquire) ? VMT_ERR_BUSY : VMT_OK;
+}
+
+// May the entry for `addr` be exchanged? `expect` 0: if it holds a page, else if it is this marker.
 static enum vmt_status marker_inspect(struct txn *txn, uint64_t addr, uint64_t expect)
 {
 	const struct vmt_node *node = txn_lowest(txn);
@@ -15,7 +29,9 @@ static enum vmt_status marker_inspect(struct txn *txn, uint64_t addr, uint64_t e
 		return VMT_ERR_UNMAPPED;
 	if (attr_of(txn->tree->vmt, id) & ATTR_SHARED)
 		return VMT_ERR_ARGUMENT;
-	return !e || (expect && e != expect) ? VMT_ERR_NOT_PRESENT : VMT_OK;
+	if (expect)
+		return e == expect ? VMT_OK : VMT_ERR_NOT_PRESENT;
+	return marker_inspect_page(txn, addr, e, node->level);
 }
 
 // Locks the lowest table for `addr` and cuts what is larger than a page there. Nothing is held on an error.
@@ -45,29 +61,18 @@ static enum vmt_status marker_lock(struct txn *txn, uint64_t addr, uint64_t expe
 	return VMT_OK;
 }
 
-// The page's entry becomes the marker.
-static enum vmt_status marker_exchange(struct txn *txn, struct vmt_node *node, uint64_t addr, uint64_t marker,
-				       uint64_t *pa)
+// The page's entry becomes the marker. Returns the page.
+static uint64_t marker_exchange(struct txn *txn, struct vmt_node *node, uint64_t addr, uint64_t marker)
 {
 	unsigned slot = fmt_index(addr, 0);
-	uint64_t e = entry_load(node, slot);
-	struct vmt_data *data;
+	uint64_t e = entry_exchange(txn->tree, node, slot, marker), pa = entry_frame(e);
 
-	if (!fmt_holds_frame(e, 0) || entry_frame(e) == txn->tree->vmt->zero_pa)
-		return VMT_ERR_NOT_PRESENT;
-	data = data_of_frame(txn->port, entry_frame(e));
-	if (!data || atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT)
-		return VMT_ERR_ARGUMENT;
-	if (atomic_load_explicit(&data->pins, memory_order_acquire))
-		return VMT_ERR_BUSY; // pins are taken under this lock
-	// No longer to be taken, whoever holds it.
-	atomic_fetch_and_explicit(&data->flags, ~VMT_FRAME_LAZY, memory_order_relaxed);
-	e = entry_exchange(txn->tree, node, slot, marker);
 	if (fmt_is_present(e) && HOLDS(FLUSH_TAKE))
 		flush_add(&txn->batch.flush, addr, addr + VMT_PAGE_SIZE);
-	count_resident(txn->tree, entry_frame(e), -1);
-	*pa = entry_frame(e);
-	return VMT_OK;
+	count_resident(txn->tree, pa, -1);
+	// It is not to be taken by reclaim any more, whoever holds it.
+	atomic_fetch_and_explicit(&data_of_frame(txn->port, pa)->flags, ~VMT_FRAME_LAZY, memory_order_relaxed);
+	return pa;
 }
 
 static enum vmt_status marker_check(const struct vmt_space *space, uint64_t addr, enum vmt_marker kind, uint64_t payload)
@@ -90,7 +95,7 @@ enum vmt_status vmt_page_take(struct vmt_space *space, uint64_t addr, enum vmt_m
 	txn_init(&txn, &space->tree);
 	status = marker_lock(&txn, addr, 0, &node);
 	if (status == VMT_OK) {
-		status = marker_exchange(&txn, node, addr, fmt_make_marker((enum marker_kind)kind, payload), pa);
+		*pa = marker_exchange(&txn, node, addr, fmt_make_marker((enum marker_kind)kind, payload));
 		txn_commit(&txn);
 	}
 	txn_finish(&txn);

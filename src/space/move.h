@@ -214,6 +214,7 @@ static enum vmt_status move_marker(struct move *move, const struct vmt_run *run,
 	struct range_op op = space_mark_op;
 
 	op.inspect = NULL;
+	op.sets = NULL; // the arrays at hand are for the end of the move
 	return range_run(move->txn, to, to + (run->end - run->start) - 1, &op, &advise, NULL);
 }
 
@@ -226,9 +227,7 @@ static enum vmt_status move_pages(struct move *move, uint64_t length, uint64_t *
 	for (*done = 0; status == VMT_OK && *done < length;) {
 		struct vmt_run run;
 
-		status = vmt_walk(move->space, move->from + *done, move->from + length, &run);
-		if (status != VMT_OK)
-			break;
+		look_piece(&move->space->tree, move->from + *done, move->from + length, &run);
 		if (run.state == VMT_STATE_NONE) {
 			*done += run.end - run.start;
 		} else if (run.size == VMT_PAGE_SIZE) {
@@ -254,17 +253,16 @@ static void move_pages_back(struct move *move, uint64_t done)
 
 	for (uint64_t at = 0; at < done;) {
 		struct piece piece = move_small(move->to + at, move->from + at, done - at);
-		enum vmt_status status = vmt_walk(move->space, move->from + at, move->from + done, &run);
 
-		if (status == VMT_OK && run.state != VMT_STATE_NONE) {
+		look_piece(&move->space->tree, move->from + at, move->from + done, &run);
+		if (run.state != VMT_STATE_NONE) {
 			at = run.end - move->from;
 			continue;
 		}
-		if (status == VMT_OK)
-			status = vmt_walk(move->space, move->to + at, move->to + done, &run);
-		if (status == VMT_OK && run.state != VMT_STATE_NONE && run.size > VMT_PAGE_SIZE)
+		look_piece(&move->space->tree, move->to + at, move->to + done, &run);
+		if (run.state != VMT_STATE_NONE && run.size > VMT_PAGE_SIZE)
 			piece = (struct piece){move->to + at, move->from + at, run.size, 1};
-		if (status != VMT_OK || move_piece(move, &piece, &stays) != VMT_OK || stays)
+		if (move_piece(move, &piece, &stays) != VMT_OK || stays)
 			vmt_port_fatal(move->space->tree.port, "vmtree: a move could not be taken back");
 		at += piece.length;
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Memory objects: a radix tree of frames, grown by compare-and-swap.
 //
-//	root --> [512 words] --> ... --> [512 words] --> data frames
+//	root --> [FMT_SLOTS words] --> ... --> [FMT_SLOTS words] --> data frames
 //
 // A word is 0 or the physical address of what lies below. The tree has `height` levels of frames; a root that is too
 // low gets a new one on top. root and height are one word (a frame's address has its low bits free), so that a reader
@@ -14,8 +14,8 @@
 #ifndef VMT_SPACE_OBJECT_H
 #define VMT_SPACE_OBJECT_H
 
-#define RADIX_BITS 9
-#define RADIX_TOP  6 // 2^54 pages are more than 64 bits of size need
+#define RADIX_BITS FMT_INDEX_BITS
+#define RADIX_TOP  ((64 - VMT_PAGE_SHIFT + RADIX_BITS - 1) / RADIX_BITS) // all pages that 64 bits of size have
 
 struct vmt_object {
 	struct vmt *vmt;

@@ -130,11 +130,11 @@ enum vmt_status vmt_tree_split(struct vmt_tree *tree, uint64_t addr, uint64_t le
 	txn_init(&txn, tree);
 	txn.run_max = leaf_max;
 	while (status == VMT_OK && at < addr + length) {
-		struct vmt_run run = {0};
+		struct vmt_run run;
 
-		status = look_run(tree, at, addr + length, &run);
+		look_piece(tree, at, addr + length, &run);
 		// One piece of it is asked for: the range engine cuts until nothing on the way is too large.
-		if (status == VMT_OK && run.state != VMT_STATE_NONE && run.size > leaf_max)
+		if (run.state != VMT_STATE_NONE && run.size > leaf_max)
 			status = range_run(&txn, at & ~(piece - 1), at | (piece - 1), &split_op, &leaf_max, NULL);
 		else
 			at = run.end;
@@ -228,8 +228,7 @@ static uint64_t collapse_tables(struct vmt_tree *tree, struct txn *txn, uint64_t
 	while (at >= addr && at < end && end - at >= span) {
 		struct vmt_run run;
 
-		if (look_run(tree, at, end, &run) != VMT_OK)
-			break;
+		look_piece(tree, at, end, &run);
 		if (run.state == VMT_STATE_PRESENT && run.size < span)
 			collapsed += collapse_one(tree, txn, at, level);
 		else if (run.end - at > span) // nothing to collapse as far as this run goes
@@ -265,8 +264,7 @@ static uint64_t collapse_runs(struct vmt_tree *tree, struct txn *txn, uint64_t a
 		uint64_t table_end = (at | (fmt_table_span(level) - 1)) + 1;
 		struct vmt_run run;
 
-		if (look_run(tree, at, end, &run) != VMT_OK)
-			break;
+		look_piece(tree, at, end, &run);
 		if (run.state == VMT_STATE_PRESENT && run.size == fmt_span(level)) {
 			made += collapse_to_runs(txn, at, end, level);
 			at = table_end;

@@ -133,23 +133,36 @@ static bool look_extend(struct vmt_tree *tree, uint64_t addr, uint64_t end, stru
 	return more;
 }
 
-static enum vmt_status look_run(struct vmt_tree *tree, uint64_t addr, uint64_t end, struct vmt_run *run)
+// The run up to `end`, in this table alone or as far as it goes.
+static void look_from(struct vmt_tree *tree, uint64_t addr, uint64_t end, bool far, struct vmt_run *run)
 {
 	uint64_t at = addr, cut = addr & ~VMT_PAGE_MASK;
 
-	if (addr >= end)
-		return VMT_ERR_EMPTY;
-	if (addr < tree->start || end > tree->end)
-		return VMT_ERR_OUTSIDE;
 	*run = (struct vmt_run){0};
-	while (at < end && look_extend(tree, at, end, run))
+	while (at < end && look_extend(tree, at, end, run) && far)
 		at = run->end;
 	if (run->state == VMT_STATE_PRESENT || run->state == VMT_STATE_PARKED)
 		run->pa += cut - run->start;
 	run->start = cut;
 	if (run->end > end)
 		run->end = end;
+}
+
+static enum vmt_status look_run(struct vmt_tree *tree, uint64_t addr, uint64_t end, struct vmt_run *run)
+{
+	if (addr >= end)
+		return VMT_ERR_EMPTY;
+	if (addr < tree->start || end > tree->end)
+		return VMT_ERR_OUTSIDE;
+	look_from(tree, addr, end, true, run);
 	return VMT_OK;
+}
+
+// The same, but for operations that come back for what follows: to the end of one table, so that looking again after each
+// change does not add up. A range that was checked.
+static void look_piece(struct vmt_tree *tree, uint64_t addr, uint64_t end, struct vmt_run *run)
+{
+	look_from(tree, addr, end, false, run);
 }
 
 // ---- Translation -------------------------------------------------------------------------------------------------
