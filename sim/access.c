@@ -135,19 +135,19 @@ static void transfer(struct access *access, uint8_t *at)
 static void perform(struct sim_cpu *cpu, struct access *access, const struct sim_item *item)
 {
 	struct sim_machine *machine = cpu->machine;
-	uint64_t va = access->want.va, pa = item->pa + (va & SIM_FRAME_MASK);
+	uint64_t va = access->want.va, pa = sim_item_pa(&cpu->active->tlb, item, va) + (va & sim_page_mask(machine));
 	bool reads = access->want.access != VMT_WRITE || access->add;
 
 	if (!sim_in_ram(machine, pa))
-		sim_stopf(machine, va, item->pa, "an access to %#llx reaches %#llx, where there is no RAM",
+		sim_stopf(machine, va, pa & ~SIM_FRAME_MASK, "an access to %#llx reaches %#llx, where there is no RAM",
 			  (unsigned long long)va, (unsigned long long)pa);
 	if (access->want.access == VMT_WRITE)
-		sim_record(cpu, &(struct sim_note){ .kind = SIM_EVENT_WRITE, .va = va, .pa = item->pa,
+		sim_record(cpu, &(struct sim_note){ .kind = SIM_EVENT_WRITE, .va = va, .pa = pa & ~sim_page_mask(machine),
 						    .where = item->where, .value = access->value,
 						    .asid = (unsigned)(cpu->active - cpu->asids) });
 	transfer(access, sim_ram(machine, pa));
 	if (reads && access->size == 8 && (access->value == SIM_POISON || access->value == SIM_UNSET))
-		sim_stopf(machine, va, item->pa, "a read of %#llx finds %s", (unsigned long long)va,
+		sim_stopf(machine, va, pa & ~SIM_FRAME_MASK, "a read of %#llx finds %s", (unsigned long long)va,
 			  access->value == SIM_POISON ? "the bytes of a freed frame" : "a frame never filled");
 }
 
@@ -156,7 +156,7 @@ static bool try_once(struct sim_cpu *cpu, struct access *access)
 {
 	struct sim_machine *machine = cpu->machine;
 	struct sim_item *item;
-	uint64_t page = access->want.va & ~SIM_FRAME_MASK;
+	uint64_t page = access->want.va & ~sim_page_mask(machine);
 
 	sim_lock(cpu);
 	sim_serve_locked(cpu);
@@ -176,7 +176,7 @@ static bool try_once(struct sim_cpu *cpu, struct access *access)
 		// Intel SDM vol. 3A, 4.10.4.1, and vol. 3C, 29.4.3.1 (EPT): a fault drops what was cached for the
 		// address, tables too.
 		if (!machine->decoder->fault_keeps)
-			sim_tlb_flush(machine, &cpu->active->tlb, page, page + SIM_FRAME_SIZE, true);
+			sim_tlb_flush(machine, &cpu->active->tlb, page, page + sim_page_mask(machine) + 1, true);
 	}
 	sim_unlock(cpu);
 	return item;
@@ -229,16 +229,16 @@ static enum vmt_status access_page(struct sim_cpu *cpu, struct access *access)
 // An access of 1 to 8 bytes, in two parts where it crosses pages.
 static enum vmt_status access_any(struct sim_cpu *cpu, struct access *access)
 {
-	uint64_t va = access->want.va;
+	uint64_t va = access->want.va, mask = sim_page_mask(cpu->machine);
 	unsigned size = access->size, first = size;
 	struct access second = *access;
 	enum vmt_status status;
 
 	if (size < 1 || size > 8)
 		sim_stopf(cpu->machine, va, 0, "an access of %u bytes", size);
-	if ((va & SIM_FRAME_MASK) + size <= SIM_FRAME_SIZE)
+	if ((va & mask) + size <= mask + 1)
 		return access_page(cpu, access);
-	first = (unsigned)(SIM_FRAME_SIZE - (va & SIM_FRAME_MASK));
+	first = (unsigned)(mask + 1 - (va & mask));
 	access->size = first;
 	status = access_page(cpu, access);
 	if (status != VMT_OK)
@@ -337,7 +337,7 @@ enum vmt_status sim_try(struct sim_cpu *cpu, uint64_t va, vmt_prot how, bool use
 
 	check_context(cpu, "an access");
 	say_it_in(cpu->machine->decoder, &access.want);
-	if (!size || (va & SIM_FRAME_MASK) + size > SIM_FRAME_SIZE)
+	if (!size || (va & sim_page_mask(cpu->machine)) + size > sim_page_mask(cpu->machine) + 1)
 		sim_stopf(cpu->machine, va, 0, "sim_try of %u bytes at %#llx", size, (unsigned long long)va);
 	if (!sim_canonical(cpu->machine->decoder, va) || !try_once(cpu, &access))
 		return VMT_ERR_NOT_PRESENT;

@@ -8,6 +8,7 @@
 
 // The way to an address as the tables are now.
 struct path {
+	uint64_t root;
 	unsigned leaf;			// the level of the last entry
 	struct sim_entry entry[5];	// by level, from the root's down to `leaf`
 	unsigned may[5];		// what all entries down to it permit
@@ -20,8 +21,9 @@ static void trace(struct sim_machine *machine, uint64_t root, uint64_t va, struc
 	unsigned may = SIM_MAY_ALL;
 
 	memset(path, 0, sizeof(*path));
+	path->root = root;
 	for (unsigned level = machine->decoder->levels; level-- > 0;) {
-		uint64_t where = table + ((va >> sim_shift(level)) & 511) * 8;
+		uint64_t where = table + 8 * sim_index(machine->decoder, level, va);
 		_Atomic(uint64_t) *word = (_Atomic(uint64_t) *)(void *)sim_ram(machine, where);
 		struct sim_entry *entry = &path->entry[level];
 
@@ -40,26 +42,47 @@ static void trace(struct sim_machine *machine, uint64_t root, uint64_t va, struc
 	}
 }
 
-// What is wrong with a cached translation, or NULL.
-static const char *judge_translation(struct sim_machine *machine, const struct sim_item *item, const struct path *path)
+// What is wrong with a translation that is cached for `va`, but for its dirty mark; or NULL.
+static const char *judge_page(struct sim_machine *machine, const struct sim_tlb *tlb, const struct sim_item *item,
+			      const struct path *path, uint64_t va)
 {
 	const struct sim_entry *entry = &path->entry[path->leaf];
-	uint64_t va = item->page << SIM_FRAME_SHIFT;
-	uint64_t offset = va & ((UINT64_C(1) << sim_shift(path->leaf)) - 1);
+	uint64_t pa = sim_item_pa(tlb, item, va);
 
-	if (item->invalid)
-		return NULL;
-	if (item->generation && sim_generation(machine, item->pa) != item->generation)
+	if (item->run_shift ? sim_in_ram(machine, pa) && sim_frame_changed(machine, pa, item->clock)
+			    : item->generation && sim_generation(machine, pa) != item->generation)
 		return "its frame was freed";
+	if (path->broken)
+		return path->broken;
 	if (entry->kind != SIM_ENTRY_LEAF)
 		return "the entry is not present any more";
-	if (entry->pa + offset != item->pa)
+	if (sim_entry_pa(machine->decoder, entry, path->leaf, va) != pa)
 		return "the entry has another frame now";
 	if (item->may & ~path->may[path->leaf])
 		return "the entry permits less now";
-	if (item->dirty && !entry->dirty)
-		return "it is dirty and the entry is not: a write would not be noticed";
 	return NULL;
+}
+
+// The same, with the mark; of a run for each page that it covers.
+static const char *judge_translation(struct sim_machine *machine, const struct sim_tlb *tlb,
+				     const struct sim_item *item, const struct path *first)
+{
+	uint64_t size = UINT64_C(1) << sim_item_shift(tlb, item), start = item->page * size, end = start + size;
+	const char *wrong = item->run_shift ? NULL : judge_page(machine, tlb, item, first, start);
+	bool dirty = first->entry[first->leaf].dirty;
+
+	for (uint64_t va = start; item->run_shift && va < end && !wrong; va += sim_page_mask(machine) + 1) {
+		struct path path;
+
+		trace(machine, first->root, va, &path);
+		if (path.entry[path.leaf].kind == SIM_ENTRY_LEAF && path.entry[path.leaf].dirty)
+			dirty = true;
+		if (sim_item_leads(item, item->pa + (va - start)))
+			wrong = judge_page(machine, tlb, item, &path, va);
+	}
+	if (!wrong && item->dirty && !dirty)
+		return "it is dirty and the entry is not: a write would not be noticed";
+	return wrong;
 }
 
 static const char *judge_table(struct sim_machine *machine, const struct sim_item *item, const struct path *path)
@@ -97,14 +120,16 @@ static bool judge(struct sim_item *item, void *arg)
 {
 	struct audit *audit = arg;
 	struct sim_machine *machine = audit->cpu->machine;
-	uint64_t va = item->page << sim_shift(item->level);
+	struct sim_tlb *tlb = &audit->cpu->active->tlb;
+	uint64_t va = item->page << sim_item_shift(tlb, item);
 	struct path path;
 	const char *wrong;
 
 	trace(machine, audit->cpu->active->root, va, &path);
-	wrong = path.broken		? path.broken
-		: item->level	? judge_table(machine, item, &path)
-				: judge_translation(machine, item, &path);
+	if (item->level)
+		wrong = path.broken ? path.broken : judge_table(machine, item, &path);
+	else
+		wrong = item->invalid ? path.broken : judge_translation(machine, tlb, item, &path);
 	if (!wrong)
 		return false;
 	audit->wrong++;

@@ -29,15 +29,28 @@ static void decode_table(uint64_t value, struct sim_entry *entry)
 	entry->kind = SIM_ENTRY_TABLE;
 }
 
+enum { // memory types, 29.3.7.2
+	UC = 0,
+	WC = 1,
+	WT = 4,
+	WP = 5,
+	WB = 6,
+};
+
 static void decode_page(uint64_t value, unsigned level, struct sim_entry *entry)
 {
 	unsigned type = value >> 3 & 7;
 
-	if (type == 2 || type == 3 || type == 7) {
+	if (type == WT || type == WP) {
+		misconfigured(entry, "EPT: a memory type that nothing asks for (WT or WP)");
+		return;
+	}
+	if (type != UC && type != WC && type != WB) {
 		misconfigured(entry, "EPT: a reserved memory type (2, 3 or 7)");
 		return;
 	}
-	if (entry->pa & ((UINT64_C(1) << sim_shift(level)) - 1)) {
+	entry->memory = type == UC ? SIM_MEMORY_DEVICE : type == WC ? SIM_MEMORY_NONCACHED : SIM_MEMORY_NORMAL;
+	if (entry->pa & ((UINT64_C(1) << sim_shift_4k(level)) - 1)) {
 		misconfigured(entry, "EPT: a large page is not aligned to its size");
 		return;
 	}

@@ -38,9 +38,19 @@ static const char *reserved_in_page(uint64_t value, unsigned level)
 
 	if (type == 2 || type == 3 || type == 7)
 		return "VT-d: a reserved memory type (2, 3 or 7)";
-	if (value & ADDRESS_FIELD & ((UINT64_C(1) << sim_shift(level)) - 1))
+	if (type == 4 || type == 5)
+		return "VT-d: a memory type that nothing asks for (WT or WP)";
+	if (value & ADDRESS_FIELD & ((UINT64_C(1) << sim_shift_4k(level)) - 1))
 		return "VT-d: a large page is not aligned to its size";
 	return NULL;
+}
+
+// Of the types that reserved_in_page lets pass: uncacheable, write combining, write-back.
+static enum sim_memory memory_of(unsigned type)
+{
+	if (type == 6)
+		return SIM_MEMORY_NORMAL;
+	return type ? SIM_MEMORY_NONCACHED : SIM_MEMORY_DEVICE;
 }
 
 static void decode(uint64_t value, unsigned level, struct sim_entry *entry)
@@ -62,6 +72,8 @@ static void decode(uint64_t value, unsigned level, struct sim_entry *entry)
 	entry->may = SIM_MAY_USER | (value & READ ? SIM_MAY_READ : 0) | (value & WRITE ? SIM_MAY_WRITE : 0);
 	entry->accessed = value & ACCESSED;
 	entry->dirty = page && value & DIRTY;
+	if (page)
+		entry->memory = memory_of(value >> 3 & 7);
 }
 
 const struct sim_decoder sim_decode_vtd_ss = {

@@ -37,8 +37,9 @@ static void serve(struct sim_cpu *cpu, const struct vmt_flush *flush)
 		if (asid->space != flush->space)
 			continue;
 		// Not in use: the identifier is flushed when vmt_activate returns another generation. Relying on that
-		// half of the time shows a library whose generation does not grow.
-		if (cpu->active != asid && cpu->entering != flush->space && sim_chance(&cpu->random, 50)) {
+		// half of the time shows a library whose generation does not grow. (Trees have none.)
+		if (flush->generation && cpu->active != asid && cpu->entering != flush->space &&
+		    sim_chance(&cpu->random, 50)) {
 			sim_record(cpu, &(struct sim_note){ .kind = SIM_EVENT_FLUSH_ASIDE, .asid = i,
 							    .value = flush->generation });
 			continue;
@@ -97,7 +98,7 @@ static void check_request(struct sim_machine *machine, const struct vmt_flush *f
 	for (unsigned i = 0; i < flush->count; i++) {
 		const struct vmt_flush_range *range = &flush->ranges[i];
 
-		if (range->start >= range->end || (range->start | range->end) & SIM_FRAME_MASK)
+		if (range->start >= range->end || (range->start | range->end) & sim_page_mask(machine))
 			sim_stopf(machine, range->start, 0, "vmt_port_flush: the range [%#llx, %#llx)",
 				  (unsigned long long)range->start, (unsigned long long)range->end);
 	}
@@ -141,10 +142,8 @@ static void wait_for_answers(struct sim_machine *machine, struct sim_cpu *self, 
 	}
 }
 
-void vmt_port_flush(void *port, const struct vmt_flush *flush)
+static void ask(struct sim_machine *machine, struct sim_cpu *self, const struct vmt_flush *flush)
 {
-	struct sim_machine *machine = port;
-	struct sim_cpu *self = sim_current(machine, "vmt_port_flush");
 	struct sim_request request = { .flush = flush };
 	uint64_t others = flush->cpus[0] & ~(UINT64_C(1) << self->number);
 
@@ -164,13 +163,29 @@ void vmt_port_flush(void *port, const struct vmt_flush *flush)
 	wait_for_answers(machine, self, &request);
 }
 
+void vmt_port_flush(void *port, const struct vmt_flush *flush)
+{
+	struct sim_machine *machine = port;
+	struct sim_cpu *self = sim_current(machine, "vmt_port_flush");
+	struct vmt_flush of_tree;
+
+	if (machine->trees && !flush->space) {
+		of_tree = *flush;
+		of_tree.space = flush->space_owner;
+		of_tree.cpus[0] = UINT64_MAX >> (64 - machine->cpu_count);
+		flush = &of_tree;
+	}
+	ask(machine, self, flush);
+}
+
 void vmt_port_publish(void *port, _Atomic(uint64_t) *first, unsigned count)
 {
 	struct sim_machine *machine = port;
 	struct sim_cpu *self = sim_self();
 	uint64_t where = (uint64_t)((uint8_t *)first - machine->ram) + SIM_RAM_BASE;
 
-	// The walkers here are coherent; only the history is interested.
+	// The walkers here are coherent; only the history is interested. And others: this is the middle of a change.
+	sim_pause();
 	if (self && self->machine == machine && count && sim_in_ram(machine, where))
 		sim_record(self, &(struct sim_note){
 			.kind = SIM_EVENT_PUBLISH, .where = where, .level = count < 255 ? count : 255,

@@ -72,6 +72,34 @@ void sim_count_cached(struct sim_machine *machine, uint64_t pa, int change)
 	atomic_fetch_add_explicit(&state_of(machine, pa)->cached, (uint32_t)change, memory_order_relaxed);
 }
 
+void sim_count_cached_run(struct sim_machine *machine, uint64_t pa, uint64_t end, int change)
+{
+	uint64_t ram_end = SIM_RAM_BASE + (machine->frame_count << SIM_FRAME_SHIFT);
+
+	pa = pa > SIM_RAM_BASE ? pa : SIM_RAM_BASE;
+	for (end = end < ram_end ? end : ram_end; pa < end; pa += sim_page_mask(machine) + 1)
+		sim_count_cached(machine, pa, change);
+}
+
+bool sim_frame_changed(struct sim_machine *machine, uint64_t pa, uint64_t clock)
+{
+	// Acquire pairs with the release in change().
+	return !(sim_generation(machine, pa) & 1) ||
+	       atomic_load_explicit(&state_of(machine, pa)->changed, memory_order_acquire) > clock;
+}
+
+// A frame becomes allocated or free. Returns its generation.
+static uint64_t change(struct sim_machine *machine, uint64_t pa)
+{
+	struct sim_frame_state *state = state_of(machine, pa);
+	uint64_t clock = atomic_fetch_add_explicit(&machine->frame_clock, 1, memory_order_acq_rel) + 1;
+
+	// Release pairs with the acquire in sim_frame_changed.
+	atomic_store_explicit(&state->changed, clock, memory_order_release);
+	// Release pairs with the acquire in sim_generation; acquire: two frees of one frame are told apart.
+	return atomic_fetch_add_explicit(&state->generation, 1, memory_order_acq_rel) + 1;
+}
+
 void sim_frames_init(struct sim_machine *machine, const struct sim_config *config)
 {
 	uint64_t count = config->frames;
@@ -86,10 +114,13 @@ void sim_frames_init(struct sim_machine *machine, const struct sim_config *confi
 		sim_stopf(machine, 0, 0, "the host has no memory for %llu frames", (unsigned long long)count);
 	machine->frames = calloc(count, sizeof(*machine->frames));
 	machine->free = sim_host_alloc(count * sizeof(*machine->free));
+	machine->place = sim_host_alloc(count * sizeof(*machine->place));
 	if (!machine->frames)
 		sim_stopf(machine, 0, 0, "the host has no memory for %llu frames", (unsigned long long)count);
-	for (uint64_t i = 0; i < count; i++)
+	for (uint64_t i = 0; i < count; i++) {
 		machine->free[i] = (uint32_t)(count - 1 - i);
+		machine->place[count - 1 - i] = (uint32_t)i;
+	}
 	pthread_mutex_init(&machine->frames_lock, NULL);
 }
 
@@ -101,6 +132,7 @@ void sim_frames_destroy(struct sim_machine *machine)
 	munmap(machine->meta, machine->frame_count * sizeof(*machine->meta));
 	free(machine->frames);
 	free(machine->free);
+	free(machine->place);
 	pthread_mutex_destroy(&machine->frames_lock);
 }
 
@@ -113,36 +145,69 @@ void sim_set_frame_limit(struct sim_machine *machine, uint64_t frames)
 
 // ---- Allocation --------------------------------------------------------------------------------------------------
 
-// Takes a frame off the stack.
-static uint64_t take(struct sim_machine *machine)
+#define TAKEN UINT32_MAX
+
+static bool is_free(const struct sim_machine *machine, uint64_t first, uint64_t frames)
 {
-	uint64_t pa = VMT_NO_FRAME, used;
+	for (uint64_t i = 0; i < frames; i++)
+		if (first + i >= machine->frame_count || machine->place[first + i] == TAKEN)
+			return false;
+	return true;
+}
+
+// The first frame of a free block that is aligned to its size: where a frame was freed lately, or else from the end of
+// RAM on, where frames on their own are taken last. TAKEN: there is none.
+static uint64_t find_block(struct sim_machine *machine, uint64_t frames)
+{
+	uint64_t window = REUSE_WINDOW * frames, first;
+
+	window = machine->free_count < window ? machine->free_count : window;
+	first = machine->free[machine->free_count - 1 - sim_next_random(&machine->frame_random) % window];
+	first &= ~(frames - 1);
+	if (is_free(machine, first, frames))
+		return first;
+	for (first = machine->frame_count & ~(frames - 1); first >= frames;) {
+		first -= frames;
+		if (is_free(machine, first, frames))
+			return first;
+	}
+	return TAKEN;
+}
+
+// Takes frames that lie side by side off the stack.
+static uint64_t take(struct sim_machine *machine, uint64_t frames)
+{
+	uint64_t pa = VMT_NO_FRAME, first = TAKEN, used;
 
 	pthread_mutex_lock(&machine->frames_lock);
-	used = machine->frame_count - machine->free_count;
-	if (used < machine->limit) {
-		uint64_t window = machine->free_count < REUSE_WINDOW ? machine->free_count : REUSE_WINDOW;
-		uint64_t at = machine->free_count - 1 - sim_next_random(&machine->frame_random) % window;
-		uint32_t index = machine->free[at];
+	used = machine->frame_count - machine->free_count + frames;
+	if (used <= machine->limit)
+		first = find_block(machine, frames);
+	if (first != TAKEN) {
+		for (uint64_t i = 0; i < frames; i++) {
+			uint32_t last = machine->free[--machine->free_count];
 
-		machine->free[at] = machine->free[--machine->free_count];
-		machine->peak = machine->peak > used + 1 ? machine->peak : used + 1;
-		pa = SIM_RAM_BASE + ((uint64_t)index << SIM_FRAME_SHIFT);
+			machine->free[machine->place[first + i]] = last;
+			machine->place[last] = machine->place[first + i];
+			machine->place[first + i] = TAKEN;
+		}
+		machine->peak = machine->peak > used ? machine->peak : used;
+		pa = SIM_RAM_BASE + (first << SIM_FRAME_SHIFT);
 	}
 	pthread_mutex_unlock(&machine->frames_lock);
 	return pa;
 }
 
 // As take, but waits a little for frames that are on their way through a grace period.
-static uint64_t take_patiently(struct sim_machine *machine, struct sim_cpu *cpu)
+static uint64_t take_patiently(struct sim_machine *machine, struct sim_cpu *cpu, uint64_t frames)
 {
-	uint64_t pa = take(machine);
+	uint64_t pa = take(machine, frames);
 
 	for (unsigned i = 0; pa == VMT_NO_FRAME && i < 1000; i++) {
 		if (!atomic_load_explicit(&machine->deferred, memory_order_relaxed))
 			break;
 		sim_point(cpu, SIM_POINT_WAIT);
-		pa = take(machine);
+		pa = take(machine, frames);
 	}
 	return pa;
 }
@@ -194,25 +259,9 @@ static void verify(struct sim_machine *machine, uint64_t pa)
 	}
 }
 
-uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
+// Gives a frame its content, its metadata and its next generation, which is returned.
+static uint64_t hand_out(struct sim_machine *machine, uint64_t pa, unsigned cpu, bool zero)
 {
-	struct sim_machine *machine = port;
-	struct sim_cpu *cpu = sim_current(machine, "vmt_port_frame_alloc");
-	bool fails = sim_fail_this(machine, SIM_FAIL_FRAME);
-	struct sim_frame_state *state;
-	uint64_t pa, generation;
-
-	if (bytes != SIM_FRAME_SIZE)
-		sim_stopf(machine, 0, 0, "vmt_port_frame_alloc: no frames of %llu bytes", (unsigned long long)bytes);
-	sim_check_sleepable(cpu, "vmt_port_frame_alloc");
-	sim_point(cpu, SIM_POINT_ALLOC);
-	pa = fails ? VMT_NO_FRAME : take_patiently(machine, cpu);
-	pthread_mutex_lock(&machine->frames_lock);
-	machine->frame_allocs++;
-	machine->frame_failures += pa == VMT_NO_FRAME;
-	pthread_mutex_unlock(&machine->frames_lock);
-	if (pa == VMT_NO_FRAME)
-		return pa;
 	SHOW(sim_ram(machine, pa), SIM_FRAME_SIZE);
 	SHOW(meta_of(machine, pa), sizeof(struct vmt_frame));
 	if (sim_generation(machine, pa))
@@ -222,11 +271,39 @@ uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 	else
 		fill(sim_ram(machine, pa), SIM_FRAME_SIZE, SIM_UNSET);
 	fill_meta(machine, pa, META_UNSET);
-	state = state_of(machine, pa);
-	state->cpu = cpu->number;
-	// Release pairs with the acquire in sim_generation.
-	generation = atomic_fetch_add_explicit(&state->generation, 1, memory_order_release) + 1;
-	sim_record(cpu, &(struct sim_note){ .kind = SIM_EVENT_ALLOC, .pa = pa, .value = generation });
+	state_of(machine, pa)->cpu = cpu;
+	return change(machine, pa);
+}
+
+// Whether a port function may be asked for a frame of this size: a power of two, the smallest page at least.
+static bool is_size(uint64_t bytes)
+{
+	return bytes >= SIM_FRAME_SIZE && !(bytes & (bytes - 1));
+}
+
+uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
+{
+	struct sim_machine *machine = port;
+	struct sim_cpu *cpu = sim_current(machine, "vmt_port_frame_alloc");
+	bool fails = sim_fail_this(machine, SIM_FAIL_FRAME);
+	uint64_t pa, generation;
+
+	if (!is_size(bytes))
+		sim_stopf(machine, 0, 0, "vmt_port_frame_alloc: no frames of %llu bytes", (unsigned long long)bytes);
+	sim_check_sleepable(cpu, "vmt_port_frame_alloc");
+	sim_point(cpu, SIM_POINT_ALLOC);
+	pa = fails ? VMT_NO_FRAME : take_patiently(machine, cpu, bytes >> SIM_FRAME_SHIFT);
+	pthread_mutex_lock(&machine->frames_lock);
+	machine->frame_allocs++;
+	machine->frame_failures += pa == VMT_NO_FRAME;
+	pthread_mutex_unlock(&machine->frames_lock);
+	if (pa == VMT_NO_FRAME)
+		return pa;
+	generation = hand_out(machine, pa, cpu->number, zero);
+	for (uint64_t at = SIM_FRAME_SIZE; at < bytes; at += SIM_FRAME_SIZE)
+		hand_out(machine, pa + at, cpu->number, zero);
+	sim_record(cpu, &(struct sim_note){
+		.kind = SIM_EVENT_ALLOC, .pa = pa, .end = pa + bytes, .value = generation });
 	return pa;
 }
 
@@ -241,7 +318,7 @@ static bool leads_to(struct sim_item *item, void *arg)
 {
 	struct search *search = arg;
 
-	if (!item->generation || item->pa != search->pa)
+	if (item->run_shift ? !sim_item_leads(item, search->pa) : !item->generation || item->pa != search->pa)
 		return false;
 	search->found = *item;
 	return true;
@@ -270,36 +347,50 @@ static void check_unreachable(struct sim_machine *machine, uint64_t pa)
 				  (unsigned long long)pa, i,
 				  search.found.level ? "an intermediate entry" : "a translation",
 				  search.found.level ? search.found.level : search.found.leaf_level,
-				  (unsigned long long)(search.found.page << sim_shift(search.found.level)));
+				  (unsigned long long)(search.found.page << sim_item_shift(&cpu->active->tlb, &search.found)));
 	}
 }
 
-void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)
+// Takes a frame back. Returns its generation.
+static uint64_t take_back(struct sim_machine *machine, uint64_t pa)
 {
-	struct sim_machine *machine = port;
-	struct sim_cpu *cpu = sim_self();
-	struct sim_frame_state *state;
 	uint64_t generation;
 
-	if (!sim_in_ram(machine, pa) || pa & SIM_FRAME_MASK || bytes != SIM_FRAME_SIZE)
-		sim_stopf(machine, 0, pa, "vmt_port_frame_free: %#llx is no frame", (unsigned long long)pa);
-	state = state_of(machine, pa);
-	if (atomic_load_explicit(&state->cached, memory_order_relaxed))
+	if (atomic_load_explicit(&state_of(machine, pa)->cached, memory_order_relaxed))
 		check_unreachable(machine, pa);
-	// Release pairs with the acquire in sim_generation; acquire: two frees of one frame are told apart.
-	generation = atomic_fetch_add_explicit(&state->generation, 1, memory_order_acq_rel) + 1;
+	generation = change(machine, pa);
 	if (generation & 1)
 		sim_stopf(machine, 0, pa, "the frame %#llx is freed twice", (unsigned long long)pa);
-	if (cpu && cpu->machine == machine)
-		sim_record(cpu, &(struct sim_note){ .kind = SIM_EVENT_FREE, .pa = pa, .value = generation });
 	fill(sim_ram(machine, pa), SIM_FRAME_SIZE, SIM_POISON);
 	if (meta_refs(machine, pa))
 		sim_stopf(machine, 0, pa, "the frame %#llx is freed while somebody holds it", (unsigned long long)pa);
 	fill_meta(machine, pa, META_POISON);
 	HIDE(sim_ram(machine, pa), SIM_FRAME_SIZE);
 	HIDE(meta_of(machine, pa)->bytes + 8, sizeof(struct vmt_frame) - 8); // the words before hold the count
+	return generation;
+}
+
+void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)
+{
+	struct sim_machine *machine = port;
+	struct sim_cpu *cpu = sim_self();
+	uint64_t generation;
+
+	if (!is_size(bytes) || !sim_in_ram(machine, pa) || !sim_in_ram(machine, pa + bytes - 1) || pa & (bytes - 1))
+		sim_stopf(machine, 0, pa, "vmt_port_frame_free: %#llx is no frame", (unsigned long long)pa);
+	generation = take_back(machine, pa);
+	for (uint64_t at = SIM_FRAME_SIZE; at < bytes; at += SIM_FRAME_SIZE)
+		take_back(machine, pa + at);
+	if (cpu && cpu->machine == machine)
+		sim_record(cpu, &(struct sim_note){
+			.kind = SIM_EVENT_FREE, .pa = pa, .end = pa + bytes, .value = generation });
 	pthread_mutex_lock(&machine->frames_lock);
-	machine->free[machine->free_count++] = (uint32_t)((pa - SIM_RAM_BASE) >> SIM_FRAME_SHIFT);
+	for (uint64_t at = 0; at < bytes; at += SIM_FRAME_SIZE) {
+		uint32_t index = (uint32_t)((pa + at - SIM_RAM_BASE) >> SIM_FRAME_SHIFT);
+
+		machine->place[index] = (uint32_t)machine->free_count;
+		machine->free[machine->free_count++] = index;
+	}
 	pthread_mutex_unlock(&machine->frames_lock);
 }
 

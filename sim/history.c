@@ -56,21 +56,24 @@ static struct seen look(struct sim_event *event, unsigned cpu)
 	};
 }
 
-static bool about_address(const struct seen *event, uint64_t va)
+static bool about_address(const struct sim_decoder *decoder, const struct seen *event, uint64_t va)
 {
+	unsigned page = sim_shift(decoder, 0);
+
 	switch (event->kind) {
 	case SIM_EVENT_FLUSH:
 	case SIM_EVENT_ASK:
 		return event->va <= va && va < event->end;
 	case SIM_EVENT_TABLE:
-		return event->va >> sim_shift(event->level) == va >> sim_shift(event->level);
+		return event->va >> sim_shift(decoder, event->level) == va >> sim_shift(decoder, event->level);
 	case SIM_EVENT_LEAF:
+	case SIM_EVENT_DIRTY: // of a run: all that it covers
+		return event->end ? event->va <= va && va < event->end : event->va >> page == va >> page;
 	case SIM_EVENT_INVALID:
-	case SIM_EVENT_DIRTY:
 	case SIM_EVENT_WRITE:
 	case SIM_EVENT_FAULT:
 	case SIM_EVENT_FAULT_DONE:
-		return event->va >> SIM_FRAME_SHIFT == va >> SIM_FRAME_SHIFT;
+		return event->va >> page == va >> page;
 	case SIM_EVENT_ALLOC:
 	case SIM_EVENT_FREE:
 		return false;
@@ -80,12 +83,12 @@ static bool about_address(const struct seen *event, uint64_t va)
 }
 
 // Whether a published run of entries holds one that an address goes through, at whatever level the table is.
-static bool goes_through(const struct seen *event, uint64_t va)
+static bool goes_through(const struct sim_decoder *decoder, const struct seen *event, uint64_t va)
 {
-	unsigned first = event->where >> 3 & 511;
+	unsigned first = (event->where & ((UINT64_C(1) << sim_shift(decoder, 0)) - 1)) / 8;
 
-	for (unsigned level = 0; level < 5; level++) {
-		unsigned index = va >> sim_shift(level) & 511;
+	for (unsigned level = 0; level < decoder->levels; level++) {
+		unsigned index = sim_index(decoder, level, va);
 
 		if (index >= first && index - first < event->level)
 			return true;
@@ -93,7 +96,7 @@ static bool goes_through(const struct seen *event, uint64_t va)
 	return false;
 }
 
-static bool wanted(const struct seen *event, uint64_t va, uint64_t pa)
+static bool wanted(const struct sim_decoder *decoder, const struct seen *event, uint64_t va, uint64_t pa)
 {
 	uint64_t frame = pa & ~SIM_FRAME_MASK;
 
@@ -102,9 +105,11 @@ static bool wanted(const struct seen *event, uint64_t va, uint64_t pa)
 	if (!va && !pa)
 		return true;
 	if (event->kind == SIM_EVENT_PUBLISH)
-		return pa && event->pa == frame && (!va || goes_through(event, va));
-	if (va && about_address(event, va))
+		return pa && event->pa == frame && (!va || goes_through(decoder, event, va));
+	if (va && about_address(decoder, event, va))
 		return true;
+	if (event->kind == SIM_EVENT_ALLOC || event->kind == SIM_EVENT_FREE)
+		return pa && event->pa <= frame && frame < event->end;
 	return pa && event->pa == frame;
 }
 
@@ -184,7 +189,7 @@ void sim_history_text(struct sim_machine *machine, uint64_t va, uint64_t pa, cha
 	for (unsigned cpu = 0; cpu < machine->cpu_count; cpu++) {
 		for (unsigned i = 0; i < SIM_EVENTS; i++) {
 			events[count] = look(&machine->cpus[cpu].history->events[i], cpu);
-			count += wanted(&events[count], va, pa);
+			count += wanted(machine->decoder, &events[count], va, pa);
 		}
 	}
 	qsort(events, count, sizeof(*events), by_sequence);

@@ -64,24 +64,29 @@ struct sim_history {
 
 struct sim_item {
 	struct sim_item *next;
-	uint64_t page;		// the address >> sim_shift(level)
+	uint64_t page;		// the address >> its shift (sim_item_shift)
 	uint64_t va;		// the page for which it was first loaded: what a report is about
 	uint64_t entry;		// as loaded
 	uint64_t where;		// its physical address
-	uint64_t pa;		// the frame of 4 KiB, or the table that it points to
-	uint64_t generation;	// of that frame when it was loaded; 0: not a frame of RAM
+	uint64_t pa;		// the page, the first byte of the run, or the table that it points to
+	uint64_t generation;	// of the page's frame when it was loaded; 0: not a frame of RAM
+	uint64_t hole, hole_end; // of a run: addresses that were flushed, not cached any more
+	uint64_t clock;		// of a run: machine->frame_clock before it was loaded
 	uint8_t level;		// 0: a translation; else an intermediate entry of that level
 	uint8_t leaf_level;	// of a translation: the level of its entry
+	uint8_t run_shift;	// of a translation of a run of entries: log2 of the bytes that it covers; else 0
 	uint8_t may;
 	bool dirty;
 	bool invalid;		// a cached absence (where the format allows it)
 };
 
 struct sim_tlb {
+	const struct sim_decoder *decoder;
 	struct sim_item **buckets;
 	size_t bucket_count;	// a power of two
 	size_t items;
 	struct sim_item *spare;
+	uint64_t run_shifts;	// a bit for each run_shift that an item may have
 };
 
 #define SIM_TLB_MATCHES 32
@@ -150,6 +155,7 @@ struct sim_frame_state {
 	_Atomic uint64_t generation;	// odd: allocated; grows by one at each allocation and each free
 	_Atomic uint32_t cached;	// how many cached items and roots of all CPUs lead to it
 	uint32_t cpu;			// who allocated it
+	_Atomic uint64_t changed;	// machine->frame_clock when it was allocated or freed last
 };
 
 struct sim_fail {
@@ -174,7 +180,7 @@ struct sim_machine {
 	const struct sim_ops *ops;
 	const struct sim_decoder *decoder;
 	struct sim_hostility hostility;
-	bool fault_ad;
+	bool fault_ad, trees;
 	unsigned cpu_count, asid_count;
 	struct sim_cpu *cpus;
 
@@ -184,7 +190,9 @@ struct sim_machine {
 	uint64_t frame_count;
 	pthread_mutex_t frames_lock;
 	uint32_t *free;
+	uint32_t *place;	// of a frame in `free`
 	uint64_t free_count, limit, peak, frame_allocs, frame_failures, frame_random;
+	_Atomic uint64_t frame_clock; // moves at every allocation and every free
 
 	pthread_mutex_t memory_lock;
 	struct sim_block *blocks;
@@ -241,9 +249,15 @@ void sim_grace_run(struct sim_cpu *cpu, unsigned limit);
 
 // ---- tlb.c -------------------------------------------------------------------------------------------------------
 
-void sim_tlb_init(struct sim_tlb *tlb);
+void sim_tlb_init(struct sim_tlb *tlb, const struct sim_decoder *decoder);
 void sim_tlb_destroy(struct sim_machine *machine, struct sim_tlb *tlb);
-// Up to SIM_TLB_MATCHES items of one level that cover the address.
+// An item covers 2^sim_item_shift bytes.
+unsigned sim_item_shift(const struct sim_tlb *tlb, const struct sim_item *item);
+// The page to which a translation leads from an address that it covers.
+uint64_t sim_item_pa(const struct sim_tlb *tlb, const struct sim_item *item, uint64_t va);
+// Whether the translation of a run leads to this page.
+bool sim_item_leads(const struct sim_item *item, uint64_t pa);
+// Up to SIM_TLB_MATCHES items of one level that cover the address; translations of runs are of level 0.
 unsigned sim_tlb_find(struct sim_tlb *tlb, unsigned level, uint64_t va, struct sim_item **found);
 // Keeps a copy of the item unless an equal one is there. Returns the kept one.
 struct sim_item *sim_tlb_add(struct sim_machine *machine, struct sim_tlb *tlb, const struct sim_item *item,
@@ -261,6 +275,12 @@ struct sim_want {
 	bool user;
 	bool speculative;
 };
+
+// The bits of an address that lie within a page of the machine's format.
+static inline uint64_t sim_page_mask(const struct sim_machine *machine)
+{
+	return (UINT64_C(1) << sim_shift(machine->decoder, 0)) - 1;
+}
 
 bool sim_allowed(unsigned may, vmt_prot access, bool user);
 // Walks the tables of the active space for cpu, from the root or from a cached intermediate entry. Returns the
@@ -283,6 +303,10 @@ uint8_t *sim_ram(struct sim_machine *machine, uint64_t pa);
 // The frame's generation word; 0 if the address is not RAM.
 uint64_t sim_generation(struct sim_machine *machine, uint64_t pa);
 void sim_count_cached(struct sim_machine *machine, uint64_t pa, int change);
+// The same for all frames of RAM in [pa, end) at which a page may begin.
+void sim_count_cached_run(struct sim_machine *machine, uint64_t pa, uint64_t end, int change);
+// Whether the frame has been freed, or freed and allocated again, since the clock showed `clock`.
+bool sim_frame_changed(struct sim_machine *machine, uint64_t pa, uint64_t clock);
 uint64_t sim_leaked_frames(struct sim_machine *machine);
 
 // ---- memory.c ----------------------------------------------------------------------------------------------------

@@ -15,6 +15,16 @@ static const struct sim_decoder *const decoders[SIM_FORMATS] = {
 	[SIM_RISCV_SV57] = &sim_decode_sv57, [SIM_EPT] = &sim_decode_ept,
 	[SIM_AARCH64_S1] = &sim_decode_aarch64_s1, [SIM_AARCH64_S2] = &sim_decode_aarch64_s2,
 	[SIM_VTD_SS] = &sim_decode_vtd_ss, [SIM_AMD_V1] = &sim_decode_amd_v1, [SIM_AMD_NPT] = &sim_decode_amd_npt,
+	[SIM_AARCH64_S1_16K] = &sim_decode_aarch64_s1_16k,
+	[SIM_AARCH64_S1_64K] = &sim_decode_aarch64_s1_64k,
+	[SIM_AARCH64_S1_4K_52] = &sim_decode_aarch64_s1_4k_52,
+	[SIM_AARCH64_S1_16K_52] = &sim_decode_aarch64_s1_16k_52,
+	[SIM_AARCH64_S1_64K_52] = &sim_decode_aarch64_s1_64k_52,
+	[SIM_AARCH64_S2_16K] = &sim_decode_aarch64_s2_16k,
+	[SIM_AARCH64_S2_64K] = &sim_decode_aarch64_s2_64k,
+	[SIM_AARCH64_S2_4K_52] = &sim_decode_aarch64_s2_4k_52,
+	[SIM_AARCH64_S2_16K_52] = &sim_decode_aarch64_s2_16k_52,
+	[SIM_AARCH64_S2_64K_52] = &sim_decode_aarch64_s2_64k_52,
 };
 
 static const char *const names[SIM_FORMATS] = {
@@ -22,6 +32,16 @@ static const char *const names[SIM_FORMATS] = {
 	[SIM_RISCV_SV48] = "riscv_sv48", [SIM_RISCV_SV57] = "riscv_sv57", [SIM_EPT] = "ept",
 	[SIM_AARCH64_S1] = "aarch64_s1", [SIM_AARCH64_S2] = "aarch64_s2", [SIM_VTD_SS] = "vtd_ss",
 	[SIM_AMD_V1] = "amd_v1", [SIM_AMD_NPT] = "amd_npt",
+	[SIM_AARCH64_S1_16K] = "aarch64_s1_16k",
+	[SIM_AARCH64_S1_64K] = "aarch64_s1_64k",
+	[SIM_AARCH64_S1_4K_52] = "aarch64_s1_4k_52",
+	[SIM_AARCH64_S1_16K_52] = "aarch64_s1_16k_52",
+	[SIM_AARCH64_S1_64K_52] = "aarch64_s1_64k_52",
+	[SIM_AARCH64_S2_16K] = "aarch64_s2_16k",
+	[SIM_AARCH64_S2_64K] = "aarch64_s2_64k",
+	[SIM_AARCH64_S2_4K_52] = "aarch64_s2_4k_52",
+	[SIM_AARCH64_S2_16K_52] = "aarch64_s2_16k_52",
+	[SIM_AARCH64_S2_64K_52] = "aarch64_s2_64k_52",
 };
 
 const char *sim_format_name(enum sim_format format)
@@ -49,6 +69,11 @@ bool sim_format_faults_ad(enum sim_format format)
 	return decoders[format]->faults_ad;
 }
 
+uint64_t sim_format_page(enum sim_format format)
+{
+	return UINT64_C(1) << sim_shift(decoders[format], 0);
+}
+
 unsigned sim_format_levels(enum sim_format format)
 {
 	return decoders[format]->levels;
@@ -66,7 +91,7 @@ static void cpu_init(struct sim_machine *machine, unsigned number, uint64_t seed
 	cpu->asids = sim_host_alloc(machine->asid_count * sizeof(*cpu->asids));
 	memset(cpu->asids, 0, machine->asid_count * sizeof(*cpu->asids));
 	for (unsigned i = 0; i < machine->asid_count; i++)
-		sim_tlb_init(&cpu->asids[i].tlb);
+		sim_tlb_init(&cpu->asids[i].tlb, machine->decoder);
 	cpu->history = calloc(1, sizeof(*cpu->history));
 	if (!cpu->history)
 		abort();
@@ -96,6 +121,7 @@ struct sim_machine *sim_machine_create(const struct sim_config *config)
 	machine->decoder = decoders[config->ops->format];
 	machine->hostility = config->hostility ? *config->hostility : sim_hostility_default;
 	machine->fault_ad = config->fault_ad && machine->decoder->faults_ad;
+	machine->trees = config->trees;
 	machine->cpu_count = config->cpus;
 	machine->asid_count = config->asids ? config->asids : 4;
 	atomic_init(&machine->epoch, 3);

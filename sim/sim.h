@@ -72,6 +72,8 @@ struct sim_config {
 	unsigned asids;			// address-space identifiers of each CPU; 0 stands for 4
 	bool fault_ad;		// RISC-V, AArch64: what marks a page as accessed or written is not set by hardware; its
 				// absence is a page fault (Svade; access flag fault, permission fault). Else ignored
+	bool trees;		// what is active on a CPU is a tree of vmtree/tree.h, whose flushes name neither a space nor
+				// CPUs: the tree's owner stands for the space (sim_activate), and all CPUs are asked
 	const struct sim_hostility *hostility; // NULL: sim_hostility_default
 };
 

@@ -24,6 +24,16 @@ enum sim_format {
 	SIM_VTD_SS,
 	SIM_AMD_V1,
 	SIM_AMD_NPT,
+	SIM_AARCH64_S1_16K,
+	SIM_AARCH64_S1_64K,
+	SIM_AARCH64_S1_4K_52,
+	SIM_AARCH64_S1_16K_52,
+	SIM_AARCH64_S1_64K_52,
+	SIM_AARCH64_S2_16K,
+	SIM_AARCH64_S2_64K,
+	SIM_AARCH64_S2_4K_52,
+	SIM_AARCH64_S2_16K_52,
+	SIM_AARCH64_S2_64K_52,
 	SIM_FORMATS
 };
 
@@ -63,6 +73,17 @@ struct sim_ops {
 	void (*page_put)(struct vmt *vmt, uint64_t pa);
 	enum vmt_status (*page_pin)(struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa);
 	void (*page_unpin)(struct vmt *vmt, uint64_t pa);
+	enum vmt_status (*page_try_get)(struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa);
+	enum vmt_status (*mark)(struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_marker kind,
+				uint64_t payload);
+	enum vmt_status (*unmark)(struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_marker kind);
+	enum vmt_status (*page_take)(struct vmt_space *space, uint64_t addr, enum vmt_marker kind, uint64_t payload,
+				     uint64_t *pa);
+	enum vmt_status (*marker_resolve)(struct vmt_space *space, uint64_t addr, enum vmt_marker kind,
+					  uint64_t payload, uint64_t pa);
+	enum vmt_status (*page_new)(struct vmt *vmt, bool zero, uint64_t *pa);
+	enum vmt_status (*advise_huge)(struct vmt_space *space, uint64_t addr, uint64_t length, bool huge);
+	uint64_t (*collapse)(struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_status *status);
 	uint64_t (*reclaim)(struct vmt_space *space, uint64_t pages);
 	unsigned (*check)(struct vmt_space *space);
 	void (*dump)(struct vmt_space *space, void (*line)(void *arg, const char *text), void *arg);
@@ -77,7 +98,8 @@ struct sim_ops {
 	uint64_t (*object_pages)(const struct vmt_object *object);
 };
 
-// The library in one format. Needs the library linked in all formats (sim_ops_dep in sim/meson.build).
+// The library in one format, or NULL if that was not built. Needs the library linked in all formats that were
+// (sim_ops_dep in sim/meson.build).
 const struct sim_ops *sim_ops(enum sim_format format);
 
 // "x86_64_4"; and what vmt_space_config::end may be at most: the end of the addresses, or of their lower half where
@@ -89,6 +111,7 @@ uint64_t sim_format_end(enum sim_format format);
 bool sim_format_has_exec(enum sim_format format);	// a permission to execute; without it a fetch is a read
 bool sim_format_has_user(enum sim_format format);	// users and supervisors
 bool sim_format_faults_ad(enum sim_format format);	// sim_config::fault_ad has a meaning
+uint64_t sim_format_page(enum sim_format format);	// bytes of the smallest page, and of a table
 unsigned sim_format_levels(enum sim_format format);
 
 #endif

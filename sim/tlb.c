@@ -2,6 +2,9 @@
 // The translation caches of one CPU for one address-space identifier: everything that was ever loaded, in a hash table
 // by level and page, until a flush covers it. Several items may cover one address, stale ones among them. Guarded by
 // the lock of the CPU.
+//
+// The translation of a run of entries (struct sim_entry) is one item for all of its addresses. A flush of a part of
+// them leaves the rest: hardware may have cached the run in pieces. The item then has a hole.
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,16 +12,49 @@
 
 #define FIRST_BUCKETS 256
 
-static size_t bucket_of(const struct sim_tlb *tlb, unsigned level, uint64_t page)
+// What items are found by beside the page: their level, or the size of their run, which is greater than any level.
+static unsigned class_of(const struct sim_item *item)
 {
-	uint64_t hash = (page * 8 + level) * UINT64_C(0x9e3779b97f4a7c15);
+	return item->run_shift ? item->run_shift : item->level;
+}
+
+static size_t bucket_of(const struct sim_tlb *tlb, unsigned class, uint64_t page)
+{
+	uint64_t hash = (page * 64 + class) * UINT64_C(0x9e3779b97f4a7c15);
 
 	return (hash >> 32) & (tlb->bucket_count - 1);
 }
 
-void sim_tlb_init(struct sim_tlb *tlb)
+unsigned sim_item_shift(const struct sim_tlb *tlb, const struct sim_item *item)
 {
-	*tlb = (struct sim_tlb){ .bucket_count = FIRST_BUCKETS };
+	return item->run_shift ? item->run_shift : sim_shift(tlb->decoder, item->level);
+}
+
+uint64_t sim_item_pa(const struct sim_tlb *tlb, const struct sim_item *item, uint64_t va)
+{
+	uint64_t page = UINT64_C(1) << sim_shift(tlb->decoder, 0);
+
+	if (!item->run_shift)
+		return item->pa;
+	return item->pa + (va & ((UINT64_C(1) << item->run_shift) - 1) & ~(page - 1));
+}
+
+static bool in_hole(const struct sim_item *item, uint64_t va)
+{
+	return va >= item->hole && va < item->hole_end;
+}
+
+bool sim_item_leads(const struct sim_item *item, uint64_t pa)
+{
+	uint64_t offset = pa - item->pa;
+
+	return item->run_shift && !(offset >> item->run_shift) &&
+	       !in_hole(item, (item->page << item->run_shift) + offset);
+}
+
+void sim_tlb_init(struct sim_tlb *tlb, const struct sim_decoder *decoder)
+{
+	*tlb = (struct sim_tlb){ .bucket_count = FIRST_BUCKETS, .decoder = decoder };
 	tlb->buckets = sim_host_alloc(FIRST_BUCKETS * sizeof(*tlb->buckets));
 	memset(tlb->buckets, 0, FIRST_BUCKETS * sizeof(*tlb->buckets));
 }
@@ -37,12 +73,23 @@ void sim_tlb_destroy(struct sim_machine *machine, struct sim_tlb *tlb)
 
 unsigned sim_tlb_find(struct sim_tlb *tlb, unsigned level, uint64_t va, struct sim_item **found)
 {
-	uint64_t page = va >> sim_shift(level);
+	uint64_t page = va >> sim_shift(tlb->decoder, level);
+	uint64_t runs = level ? 0 : tlb->run_shifts;
 	unsigned count = 0;
 
 	for (struct sim_item *item = tlb->buckets[bucket_of(tlb, level, page)]; item; item = item->next) {
-		if (item->page == page && item->level == level && count < SIM_TLB_MATCHES)
+		if (item->page == page && item->level == level && !item->run_shift && count < SIM_TLB_MATCHES)
 			found[count++] = item;
+	}
+	for (; runs; runs &= runs - 1) {
+		unsigned shift = (unsigned)__builtin_ctzll(runs);
+
+		page = va >> shift;
+		for (struct sim_item *item = tlb->buckets[bucket_of(tlb, shift, page)]; item; item = item->next) {
+			if (item->page == page && item->run_shift == shift && !in_hole(item, va) &&
+			    count < SIM_TLB_MATCHES)
+				found[count++] = item;
+		}
 	}
 	return count;
 }
@@ -58,7 +105,7 @@ static void grow(struct sim_tlb *tlb)
 	for (size_t i = 0; i < old_count; i++) {
 		while (old[i]) {
 			struct sim_item *item = old[i];
-			struct sim_item **bucket = &tlb->buckets[bucket_of(tlb, item->level, item->page)];
+			struct sim_item **bucket = &tlb->buckets[bucket_of(tlb, class_of(item), item->page)];
 
 			old[i] = item->next;
 			item->next = *bucket;
@@ -68,17 +115,36 @@ static void grow(struct sim_tlb *tlb)
 	free(old);
 }
 
+// The entries of a run stand for one translation, whichever of them was loaded, and when.
 static bool same(const struct sim_item *a, const struct sim_item *b)
 {
-	return a->page == b->page && a->level == b->level && a->where == b->where && a->pa == b->pa &&
-	       a->generation == b->generation && a->may == b->may && a->dirty == b->dirty &&
-	       a->invalid == b->invalid && a->leaf_level == b->leaf_level;
+	return a->page == b->page && a->level == b->level && a->run_shift == b->run_shift && a->pa == b->pa &&
+	       (a->run_shift || (a->where == b->where && a->generation == b->generation)) && a->may == b->may &&
+	       a->dirty == b->dirty && a->invalid == b->invalid && a->leaf_level == b->leaf_level &&
+	       a->hole_end == b->hole_end;
+}
+
+// Counts a cached item at the frames to which it leads, or no more.
+static void count(struct sim_machine *machine, const struct sim_item *item, int change)
+{
+	uint64_t start = item->page << item->run_shift;
+
+	if (!item->generation)
+		return;
+	if (!item->run_shift) {
+		sim_count_cached(machine, item->pa, change);
+		return;
+	}
+	sim_count_cached_run(machine, item->pa, item->pa + (UINT64_C(1) << item->run_shift), change);
+	if (item->hole_end)
+		sim_count_cached_run(machine, item->pa + (item->hole - start), item->pa + (item->hole_end - start),
+				     -change);
 }
 
 struct sim_item *sim_tlb_add(struct sim_machine *machine, struct sim_tlb *tlb, const struct sim_item *item,
 			     bool *is_new)
 {
-	struct sim_item **bucket = &tlb->buckets[bucket_of(tlb, item->level, item->page)];
+	struct sim_item **bucket = &tlb->buckets[bucket_of(tlb, class_of(item), item->page)];
 	struct sim_item *kept;
 
 	*is_new = false;
@@ -89,7 +155,7 @@ struct sim_item *sim_tlb_add(struct sim_machine *machine, struct sim_tlb *tlb, c
 	*is_new = true;
 	if (tlb->items >= tlb->bucket_count * 2) {
 		grow(tlb);
-		bucket = &tlb->buckets[bucket_of(tlb, item->level, item->page)];
+		bucket = &tlb->buckets[bucket_of(tlb, class_of(item), item->page)];
 	}
 	kept = tlb->spare;
 	if (kept)
@@ -100,8 +166,9 @@ struct sim_item *sim_tlb_add(struct sim_machine *machine, struct sim_tlb *tlb, c
 	kept->next = *bucket;
 	*bucket = kept;
 	tlb->items++;
-	if (kept->generation)
-		sim_count_cached(machine, kept->pa, 1);
+	if (kept->run_shift)
+		tlb->run_shifts |= UINT64_C(1) << kept->run_shift;
+	count(machine, kept, 1);
 	return kept;
 }
 
@@ -111,22 +178,47 @@ static void drop(struct sim_machine *machine, struct sim_tlb *tlb, struct sim_it
 	struct sim_item *item = *link;
 
 	*link = item->next;
-	if (item->generation)
-		sim_count_cached(machine, item->pa, -1);
+	count(machine, item, -1);
 	item->next = tlb->spare;
 	tlb->spare = item;
 	tlb->items--;
 }
 
-// Drops the items of one level for one page.
-static void flush_page(struct sim_machine *machine, struct sim_tlb *tlb, unsigned level, uint64_t page)
+// Drops the item at *link, or of a run the part that the range covers, and what lies between that and an earlier hole.
+// True: it is gone.
+static bool drop_part(struct sim_machine *machine, struct sim_tlb *tlb, struct sim_item **link, uint64_t start,
+		      uint64_t last)
 {
-	struct sim_item **link = &tlb->buckets[bucket_of(tlb, level, page)];
+	struct sim_item *item = *link;
+	uint64_t first = item->page << item->run_shift, end = first + (UINT64_C(1) << item->run_shift);
+
+	if (item->run_shift) {
+		start = start > first ? start : first;
+		last = last < end - 1 ? last : end - 1;
+		if (item->hole_end && item->hole < start)
+			start = item->hole;
+		if (item->hole_end && item->hole_end - 1 > last)
+			last = item->hole_end - 1;
+	}
+	if (!item->run_shift || (start == first && last == end - 1)) {
+		drop(machine, tlb, link);
+		return true;
+	}
+	count(machine, item, -1);
+	item->hole = start;
+	item->hole_end = last + 1;
+	count(machine, item, 1);
+	return false;
+}
+
+// Drops the items of one class for one page, of runs the part in the range.
+static void flush_page(struct sim_machine *machine, struct sim_tlb *tlb, unsigned class, uint64_t page,
+		       uint64_t start, uint64_t last)
+{
+	struct sim_item **link = &tlb->buckets[bucket_of(tlb, class, page)];
 
 	while (*link) {
-		if ((*link)->page == page && (*link)->level == level)
-			drop(machine, tlb, link);
-		else
+		if ((*link)->page != page || class_of(*link) != class || !drop_part(machine, tlb, link, start, last))
 			link = &(*link)->next;
 	}
 }
@@ -139,11 +231,10 @@ static void flush_scan(struct sim_machine *machine, struct sim_tlb *tlb, uint64_
 
 		while (*link) {
 			struct sim_item *item = *link;
-			unsigned shift = sim_shift(item->level);
+			unsigned shift = sim_item_shift(tlb, item);
 
-			if ((item->level == 0 || tables) && item->page >= start >> shift && item->page <= last >> shift)
-				drop(machine, tlb, link);
-			else
+			if ((item->level != 0 && !tables) || item->page < start >> shift ||
+			    item->page > last >> shift || !drop_part(machine, tlb, link, start, last))
 				link = &item->next;
 		}
 	}
@@ -151,17 +242,24 @@ static void flush_scan(struct sim_machine *machine, struct sim_tlb *tlb, uint64_
 
 void sim_tlb_flush(struct sim_machine *machine, struct sim_tlb *tlb, uint64_t start, uint64_t end, bool tables)
 {
+	unsigned levels = tables ? tlb->decoder->levels : 1, shift = sim_shift(tlb->decoder, 0);
 	uint64_t last = end - 1;
 
 	if (start >= end || !tlb->items)
 		return;
-	if ((last >> 12) - (start >> 12) >= tlb->items / 2) {
+	if ((last >> shift) - (start >> shift) >= tlb->items / 2) {
 		flush_scan(machine, tlb, start, last, tables);
 		return;
 	}
-	for (unsigned level = 0; level <= (tables ? 4 : 0); level++) {
-		for (uint64_t page = start >> sim_shift(level); page <= last >> sim_shift(level); page++)
-			flush_page(machine, tlb, level, page);
+	for (unsigned level = 0; level < levels; level++) {
+		shift = sim_shift(tlb->decoder, level);
+		for (uint64_t page = start >> shift; page <= last >> shift; page++)
+			flush_page(machine, tlb, level, page, start, last);
+	}
+	for (uint64_t runs = tlb->run_shifts; runs; runs &= runs - 1) {
+		shift = (unsigned)__builtin_ctzll(runs);
+		for (uint64_t page = start >> shift; page <= last >> shift; page++)
+			flush_page(machine, tlb, shift, page, start, last);
 	}
 }
 

@@ -25,8 +25,13 @@ static void check_frame(struct sim_cpu *cpu, uint64_t pa, uint64_t generation, u
 
 void sim_check_item(struct sim_cpu *cpu, const struct sim_item *item, uint64_t va)
 {
-	if (item->generation)
-		check_frame(cpu, item->pa, item->generation, va, item->level ? "intermediate entry" : "translation");
+	uint64_t pa = sim_item_pa(&cpu->active->tlb, item, va);
+
+	if (item->run_shift && sim_in_ram(cpu->machine, pa) && sim_frame_changed(cpu->machine, pa, item->clock))
+		sim_stopf(cpu->machine, va, pa, "CPU %u uses a stale translation of a run for %#llx: its frame %#llx was "
+			  "freed since", cpu->number, (unsigned long long)va, (unsigned long long)pa);
+	if (item->generation && !item->run_shift)
+		check_frame(cpu, pa, item->generation, va, item->level ? "intermediate entry" : "translation");
 }
 
 // Where a walk is.
@@ -37,6 +42,7 @@ struct step {
 	uint64_t where;
 	_Atomic(uint64_t) *word;
 	uint64_t value;
+	uint64_t clock;	// machine->frame_clock before it was loaded
 	struct sim_entry entry;
 };
 
@@ -46,9 +52,10 @@ static void load(struct sim_cpu *cpu, struct step *step, uint64_t va)
 {
 	struct sim_machine *machine = cpu->machine;
 
-	step->where = step->table + ((va >> sim_shift(step->level)) & 511) * 8;
+	step->where = step->table + 8 * sim_index(machine->decoder, step->level, va);
 	check_frame(cpu, step->table, step->generation, va, "table");
 	step->word = (_Atomic(uint64_t) *)(void *)sim_ram(machine, step->where);
+	step->clock = atomic_load_explicit(&machine->frame_clock, memory_order_acquire);
 	step->value = atomic_load_explicit(step->word, memory_order_acquire);
 	check_frame(cpu, step->table, step->generation, va, "table");
 	machine->decoder->decode(step->value, step->level, &step->entry);
@@ -73,38 +80,116 @@ static bool mark(struct step *step, uint64_t set, uint64_t clear)
 	return true;
 }
 
+// The other entries of the run to which the loaded one belongs, which hardware may take for it (Arm ARM D8.7.1, the
+// contiguous bit): those that are present belong to the run too, and map the memory beside. What differs in them is at
+// most what they permit, and what hardware marks.
+static void check_run(struct sim_cpu *cpu, const struct step *step, uint64_t va)
+{
+	const struct sim_decoder *decoder = cpu->machine->decoder;
+	unsigned count = 1u << step->entry.run_bits, slot = (unsigned)(step->where / 8) & (count - 1);
+	uint64_t span = UINT64_C(1) << sim_shift(decoder, step->level), first = step->entry.pa - slot * span;
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t value = atomic_load_explicit(step->word - slot + i, memory_order_acquire);
+		struct sim_entry entry;
+
+		decoder->decode(value, step->level, &entry);
+		if (entry.kind == SIM_ENTRY_ABSENT)
+			continue;
+		if (entry.kind != SIM_ENTRY_LEAF || entry.run_bits != step->entry.run_bits ||
+		    entry.pa != first + i * span || entry.memory != step->entry.memory || first & (count * span - 1))
+			sim_stopf(cpu->machine, va, step->table,
+				  "the entries %#llx at %#llx and %#llx at %#llx, of level %u, are of one run and differ",
+				  (unsigned long long)step->value, (unsigned long long)step->where,
+				  (unsigned long long)value,
+				  (unsigned long long)(step->where - 8 * slot + 8 * i), step->level);
+	}
+}
+
+// Sets and clears bits as mark() does, in the loaded entry or, if that is one of a run, in any of its entries.
+static bool mark_any(struct sim_cpu *cpu, struct step *step, uint64_t set, uint64_t clear)
+{
+	const struct sim_decoder *decoder = cpu->machine->decoder;
+	struct step other = *step;
+	uint64_t span = UINT64_C(1) << sim_shift(decoder, step->level);
+	unsigned slot, picked;
+
+	if (!step->entry.run_bits || ((step->value | set) & ~clear) == step->value)
+		return mark(step, set, clear);
+	slot = (unsigned)(step->where / 8) & ((1u << step->entry.run_bits) - 1);
+	picked = (unsigned)(sim_next_random(&cpu->random) >> 8) & ((1u << step->entry.run_bits) - 1);
+	other.word += (int)picked - (int)slot;
+	other.value = atomic_load_explicit(other.word, memory_order_acquire);
+	decoder->decode(other.value, step->level, &other.entry);
+	// One that is being taken out, or permits other things at this moment, is passed over.
+	if (other.entry.kind != SIM_ENTRY_LEAF || other.entry.run_bits != step->entry.run_bits ||
+	    other.entry.may != step->entry.may ||
+	    other.entry.pa != step->entry.pa + (decoder->run_own ? ((uint64_t)picked - slot) * span : 0))
+		return mark(step, set, clear);
+	return mark(&other, set, clear);
+}
+
+struct conflict {
+	struct sim_cpu *cpu;
+	const struct sim_item *item;
+};
+
 // Break before make (Arm ARM D8.17.1): a CPU that still has another page or table cached for the address, or the
 // page of another size, may use either or an amalgamation of both, or abort. An entry of the same page with other
 // permissions is no conflict.
+static bool conflicts(struct sim_item *found, void *arg)
+{
+	const struct conflict *conflict = arg;
+	const struct sim_item *item = conflict->item;
+	struct sim_tlb *tlb = &conflict->cpu->active->tlb;
+	uint64_t ours = item->page << sim_item_shift(tlb, item), its = found->page << sim_item_shift(tlb, found);
+	uint64_t va = ours > its ? ours : its; // where both begin, if they overlap
+
+	if (found->level != item->level || va >= ours + (UINT64_C(1) << sim_item_shift(tlb, item)) ||
+	    va >= its + (UINT64_C(1) << sim_item_shift(tlb, found)) ||
+	    (found->run_shift && !sim_item_leads(found, found->pa + (va - its))))
+		return false;
+	if (sim_item_pa(tlb, found, va) != sim_item_pa(tlb, item, va) || found->leaf_level != item->leaf_level ||
+	    found->run_shift != item->run_shift)
+		sim_stopf(conflict->cpu->machine, item->va, item->pa,
+			  "break before make: CPU %u loads %#llx for %#llx and has %#llx cached", conflict->cpu->number,
+			  (unsigned long long)sim_item_pa(tlb, item, va), (unsigned long long)va,
+			  (unsigned long long)sim_item_pa(tlb, found, va));
+	return false;
+}
+
 static void check_conflict(struct sim_cpu *cpu, const struct sim_item *item)
 {
+	struct conflict conflict = { cpu, item };
 	struct sim_item *found[SIM_TLB_MATCHES];
-	unsigned count = sim_tlb_find(&cpu->active->tlb, item->level, item->va, found);
+	unsigned count;
 
-	for (unsigned i = 0; i < count; i++) {
-		if (found[i]->pa != item->pa || found[i]->leaf_level != item->leaf_level)
-			sim_stopf(cpu->machine, item->va, item->pa,
-				  "break before make: CPU %u loads %#llx for %#llx and has %#llx cached", cpu->number,
-				  (unsigned long long)item->pa, (unsigned long long)item->va,
-				  (unsigned long long)found[i]->pa);
+	if (item->run_shift) {
+		sim_tlb_each(&cpu->active->tlb, conflicts, &conflict);
+		return;
 	}
+	count = sim_tlb_find(&cpu->active->tlb, item->level, item->va, found);
+	for (unsigned i = 0; i < count; i++)
+		conflicts(found[i], &conflict);
 }
 
 // Keeps what was loaded; only what is new to the cache is an event, and a dirty bit that was set.
 static struct sim_item *keep(struct sim_cpu *cpu, const struct sim_item *item, enum sim_event_kind kind)
 {
+	unsigned shift = sim_item_shift(&cpu->active->tlb, item);
 	bool is_new;
 	struct sim_item *kept;
 
-	if (cpu->machine->decoder->break_first)
-		check_conflict(cpu, item);
 	kept = sim_tlb_add(cpu->machine, &cpu->active->tlb, item, &is_new);
+	if (is_new && cpu->machine->decoder->break_first)
+		check_conflict(cpu, kept);
 	if (!is_new && kind != SIM_EVENT_DIRTY)
 		return kept;
 	sim_record(cpu, &(struct sim_note){
 		.kind = kind, .level = item->level ? item->level : item->leaf_level, .may = item->may,
-		.asid = (unsigned)(cpu->active - cpu->asids), .va = item->page << sim_shift(item->level),
-		.pa = item->pa, .where = item->where, .value = item->entry });
+		.asid = (unsigned)(cpu->active - cpu->asids), .va = item->page << shift,
+		.end = item->run_shift ? (item->page + 1) << shift : 0, .pa = item->pa, .where = item->where,
+		.value = item->entry });
 	return kept;
 }
 
@@ -134,8 +219,9 @@ static bool descend(struct sim_cpu *cpu, struct step *step, const struct sim_wan
 		return false;
 	step->may &= step->entry.may;
 	item = (struct sim_item){
-		.page = want->va >> sim_shift(step->level), .level = (uint8_t)step->level, .entry = step->value,
-		.va = want->va & ~SIM_FRAME_MASK, .where = step->where, .pa = step->entry.pa, .may = (uint8_t)step->may,
+		.page = want->va >> sim_shift(machine->decoder, step->level), .level = (uint8_t)step->level,
+		.entry = step->value, .va = want->va & ~sim_page_mask(machine), .where = step->where,
+		.pa = step->entry.pa, .may = (uint8_t)step->may,
 		.generation = target_generation(cpu, step, step->entry.pa, want->va) };
 	keep(cpu, &item, SIM_EVENT_TABLE);
 	step->table = item.pa;
@@ -147,8 +233,8 @@ static bool descend(struct sim_cpu *cpu, struct step *step, const struct sim_wan
 static void remember_absent(struct sim_cpu *cpu, const struct step *step, uint64_t va)
 {
 	struct sim_machine *machine = cpu->machine;
-	struct sim_item item = { .page = va >> 12, .va = va & ~SIM_FRAME_MASK, .invalid = true,
-				 .where = step->where, .entry = step->value, .leaf_level = (uint8_t)step->level };
+	struct sim_item item = { .page = va >> sim_shift(machine->decoder, 0), .va = va & ~sim_page_mask(machine),
+				 .invalid = true, .where = step->where, .entry = step->value, .leaf_level = (uint8_t)step->level };
 
 	if (!machine->decoder->caches_absence || !sim_chance(&cpu->random, machine->hostility.negative))
 		return;
@@ -163,21 +249,28 @@ static int finish(struct sim_cpu *cpu, struct step *step, const struct sim_want 
 	unsigned may = step->may & step->entry.may;
 	bool allowed = sim_allowed(may, want->access, want->user);
 	bool writes = allowed && want->access == VMT_WRITE && !want->speculative;
-	uint64_t offset = want->va & ((UINT64_C(1) << sim_shift(step->level)) - 1);
+	uint64_t page = want->va & ~sim_page_mask(machine);
 	struct sim_item item;
 
 	if (!allowed && !want->speculative && !step->entry.accessed)
 		return 0;
 	if (machine->fault_ad && (!step->entry.accessed || (writes && !step->entry.dirty)))
 		return 0;
-	if (!mark(step, decoder->accessed | (writes ? decoder->dirty : 0), writes ? decoder->clean : 0))
+	if (step->entry.run_bits && decoder->break_first)
+		check_run(cpu, step, want->va);
+	if (!mark_any(cpu, step, decoder->accessed | (writes ? decoder->dirty : 0), writes ? decoder->clean : 0))
 		return -1;
 	item = (struct sim_item){
-		.page = want->va >> 12, .leaf_level = (uint8_t)step->level, .entry = step->value,
-		.va = want->va & ~SIM_FRAME_MASK, .where = step->where, .may = (uint8_t)may,
-		.pa = step->entry.pa + (offset & ~UINT64_C(0xfff)),
-		.dirty = step->entry.dirty || writes };
+		.page = page >> sim_shift(decoder, 0), .leaf_level = (uint8_t)step->level, .entry = step->value,
+		.va = page, .where = step->where, .may = (uint8_t)may,
+		.pa = sim_entry_pa(decoder, &step->entry, step->level, page), .dirty = step->entry.dirty || writes };
 	item.generation = target_generation(cpu, step, item.pa, want->va);
+	if (step->entry.run_bits) {
+		item.run_shift = (uint8_t)(sim_shift(decoder, step->level) + step->entry.run_bits);
+		item.page = page >> item.run_shift;
+		item.pa -= page & ((UINT64_C(1) << item.run_shift) - 1);
+		item.clock = step->clock;
+	}
 	*kept = keep(cpu, &item, item.dirty && !step->entry.dirty ? SIM_EVENT_DIRTY : SIM_EVENT_LEAF);
 	return allowed;
 }
@@ -217,6 +310,7 @@ struct sim_item *sim_walk(struct sim_cpu *cpu, const struct sim_want *want, cons
 void sim_wander(struct sim_cpu *cpu)
 {
 	struct sim_machine *machine = cpu->machine;
+	unsigned shift = sim_shift(machine->decoder, 0), table = sim_shift(machine->decoder, 1) - shift;
 	uint64_t random, va;
 
 	if (!sim_chance(&cpu->random, machine->hostility.prefetch))
@@ -226,10 +320,10 @@ void sim_wander(struct sim_cpu *cpu)
 	random >>= 8;
 	switch (random & 3) {
 	case 0: // a page near by, in either direction
-		va += (((random >> 2) & 31) - 16) << 12;
+		va += (((random >> 2) & 31) - 16) << shift;
 		break;
 	case 1: // as far as the next table, or the next but one level
-		va += (((random >> 2) & 1023) - 512) << 12;
+		va += (((random >> 2) & ((UINT64_C(2) << table) - 1)) - (UINT64_C(1) << table)) << shift;
 		break;
 	case 2: // anywhere
 		va = sim_next_random(&cpu->random) >> (65 - machine->decoder->va_bits);

@@ -29,8 +29,8 @@
 // A frame of `bytes` bytes, aligned to its size. `bytes` is VMT_PAGE_SIZE of the format (4, 16 or 64 KiB), and for a
 // space with huge pages also the size of one: such a block is given back page by page. With `zero` its bytes are zero,
 // to a hardware walker too; without, anything. Returns its physical address, or VMT_NO_FRAME. Never called held; may sleep and take memory
-// from elsewhere, but not by vmt_reclaim or anything else that changes a space: the caller may be in the middle of
-// a fork, for which that would wait. An embedder reclaims from spaces when a call has returned VMT_ERR_NO_MEMORY,
+// from elsewhere, but not by vmt_reclaim or anything else that changes a space or asks for its areas: the caller may
+// be in the middle of a fork or a move, for which that would wait. An embedder reclaims from spaces when a call has returned VMT_ERR_NO_MEMORY,
 // and tries again.
 //	kernel:  pa = buddy_alloc(order(bytes)); if (zero) memset(phys_to_virt(pa), 0, bytes); return pa;
 #ifndef VMT_PORT_FRAME_ALLOC

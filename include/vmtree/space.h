@@ -81,8 +81,8 @@ enum vmt_status vmt_space_create(struct vmt *vmt, const struct vmt_space_config 
 // Makes a copy as fork(2) does: private pages are shared until one side writes, shared mappings stay shared, markers
 // and parked pages are copied, pages pinned for DMA stay with the parent. The copy is a state that existed: changes to
 // the parent wait meanwhile; reads and writes through entries that are there already do not. `owner` takes the place
-// of the config's. VMT_ERR_NO_MEMORY: no child, and the parent is as it was (some of its pages may take one more
-// fault).
+// of the config's. VMT_ERR_NO_MEMORY, VMT_ERR_LIMIT: no child, and the parent is as it was (some of its pages may take
+// one more fault).
 VMT_LOCKED enum vmt_status vmt_space_fork(struct vmt_space *parent, void *owner, struct vmt_space **child);
 
 // Frees everything in the space and the space. The caller is the last to know it. VMT_ERR_BUSY while it is active on a
@@ -166,7 +166,7 @@ VMT_LOCKED enum vmt_status vmt_grow_down(struct vmt_space *space, uint64_t addr,
 struct vmt_area {
 	uint64_t start, end;
 	vmt_prot prot, prot_max;
-	uint32_t flags;		// VMT_MAP_SHARED, VMT_MAP_GROWS_DOWN, VMT_MAP_NO_RESERVE
+	uint32_t flags;		// VMT_MAP_SHARED, VMT_MAP_GROWS_DOWN, VMT_MAP_NO_RESERVE, VMT_MAP_HUGE
 	uint32_t tag;
 	struct vmt_object *object; // or NULL; only as long as the caller knows that it stays mapped or otherwise alive
 	uint64_t offset;	// of `start` in the object
@@ -174,6 +174,7 @@ struct vmt_area {
 
 // The first area that ends after `addr` (any byte): neighbours with equal attributes are one area. VMT_ERR_UNMAPPED:
 // there is none. Walks under pins: concurrent changes may or may not be seen, what is returned existed piece by piece.
+// Waits for moves (vmt_move) that are under way at the areas it looks at.
 VMT_HALF_LOCKED enum vmt_status vmt_area_find(struct vmt_space *space, uint64_t addr, struct vmt_area *area);
 
 // The same, for callers that look at area->object while others may unmap it: it carries a reference, to be dropped with
@@ -188,7 +189,8 @@ struct vmt_fault_info {
 
 // Resolves a fault at `addr` (any byte) for one access (VMT_READ, VMT_WRITE or VMT_EXEC). VMT_OK: the access can be
 // repeated. VMT_ERR_UNMAPPED (SEGV_MAPERR), VMT_ERR_ACCESS (SEGV_ACCERR), VMT_ERR_GUARD, VMT_ERR_BUS (BUS_ADRERR),
-// VMT_ERR_POISON (BUS_MCEERR_AR), VMT_ERR_NO_MEMORY. `info` may be NULL.
+// VMT_ERR_POISON (BUS_MCEERR_AR), VMT_ERR_MARKER, what a handler of markers returned, VMT_ERR_NO_MEMORY. VMT_ERR_RETRY:
+// others changed what it needed a thousand times over; try again. `info` may be NULL.
 VMT_LOCKED enum vmt_status vmt_fault(struct vmt_space *space, uint64_t addr, vmt_prot access, struct vmt_fault_info *info);
 
 // Faults in all pages of the range, for writing where private writable, else for reading. Stops at the first page
@@ -224,7 +226,8 @@ VMT_LOCKED enum vmt_status vmt_mark(struct vmt_space *space, uint64_t addr, uint
 				    uint64_t payload);
 
 // Takes the page at `addr` (a multiple of VMT_PAGE_SIZE) out of its entry, after the flush, and leaves a marker. The
-// entry's reference goes to the caller (vmt_page_put): to write the page to a swap device, or to copy it elsewhere.
+// entry's reference goes to the caller (vmt_page_put): to write the page to a swap device, or to copy it elsewhere. Pins
+// keep a page where it is, references of vmt_page_get do not: who holds one goes on seeing, and writing, this frame.
 // VMT_ERR_NOT_PRESENT: there is none, or the zero page; VMT_ERR_BUSY: it is pinned; VMT_ERR_ARGUMENT: as vmt_mark, or the
 // page is its object's; VMT_ERR_UNMAPPED; VMT_ERR_NO_MEMORY (a huge page has to be split).
 VMT_LOCKED enum vmt_status vmt_page_take(struct vmt_space *space, uint64_t addr, enum vmt_marker kind,

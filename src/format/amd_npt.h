@@ -8,9 +8,10 @@
 //	+--+-----------+-----------------------------+-----+-+--+-+-+---+---+-+-+-+
 //
 // U is set in every entry: at the nested level each access of a guest counts as a user's (15.25.5, 15.25.7). So
-// there is no user and no supervisor. NX needs EFER.NXE of the host. Nothing that the manual says of nested page
-// faults promises that one drops the translation that caused it, so what has become more permissive is flushed by
-// who faults on it.
+// there is no user and no supervisor. PCD and PWT are as in x86_64.h, and select from the host's PAT; the guest's own
+// tables and PAT have their say too, and can make memory less cached than this, not more (15.25.8). NX needs EFER.NXE
+// of the host. Nothing that the manual says of nested page faults promises that one drops the translation that caused
+// it, so what has become more permissive is flushed by who faults on it.
 #ifndef VMT_FORMAT_AMD_NPT_H
 #define VMT_FORMAT_AMD_NPT_H
 

@@ -12,14 +12,18 @@
 // The next level of an entry that points to a table is the (AMD) level of that table; 7 would be a page whose size
 // is in its address, which is not used here. Permissions of tables are AND-ed with the leaf's, so tables allow
 // everything. There is no permission to execute: fmt_prot never says VMT_EXEC, and whoever may read may fetch.
-// There is no user and no supervisor. FC makes accesses coherent. A and D are written where the device table entry
-// asks for it (HAD, 2.2.3.2), else they say nothing about accesses.
+// There is no user and no supervisor. There is one kind of memory, normal: an entry cannot say how it is cached. FC,
+// set in every leaf, makes accesses coherent that the device asks not to be. A and D are written where the device
+// table entry asks for it (HAD, 2.2.3.2), else they say nothing about accesses.
 //
 // A fault drops nothing that the IOMMU has cached. One with NpCache may even keep that nothing was there; for
 // devices that cannot wait for a page, the embedder flushes after mapping.
 #ifndef VMT_FORMAT_AMD_V1_H
 #define VMT_FORMAT_AMD_V1_H
 
+// An entry that is not present has IW and IR clear, too: emulated IOMMUs are known that look at nothing else where a
+// walk ends (QEMU up to 7.2 at least).
+#define MARKER_PAYLOAD_BITS 49
 #include "marker.h"
 
 #define FMT_TOP		   3

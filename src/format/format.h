@@ -149,14 +149,19 @@ static inline vmt_prot fmt_prot_memory(uint64_t e)
 	return fmt_prot(e) | (vmt_prot)fmt_memory(e) << FMT_MEMORY_SHIFT;
 }
 
+// A leaf with these marks. Accessed alone is one bit in every format; which one, setting it in nothing tells.
+static inline uint64_t fmt_with_marks(uint64_t e, bool accessed, bool dirty)
+{
+	e = fmt_clean(e);
+	if (dirty)
+		e = fmt_set_dirty(e);
+	return accessed ? fmt_set_accessed(e) : e & ~fmt_set_accessed(0);
+}
+
 // A leaf of `level` at `pa` that allows and remembers what the leaf `e` of any level does.
 static inline uint64_t fmt_leaf_like(uint64_t e, uint64_t pa, unsigned level, bool user)
 {
-	uint64_t leaf = fmt_clean(fmt_make_leaf(pa, level, fmt_prot_memory(e), user));
-
-	if (fmt_dirty(e))
-		return fmt_set_dirty(leaf);
-	return fmt_accessed(e) ? fmt_set_accessed(leaf) : leaf;
+	return fmt_with_marks(fmt_make_leaf(pa, level, fmt_prot_memory(e), user), fmt_accessed(e), fmt_dirty(e));
 }
 
 // Every size of a leaf on its own, a bit for each.

@@ -9,10 +9,13 @@
 //
 // An entry is present if R or W is set; every one here has R. There is no permission to execute: fmt_prot never
 // says VMT_EXEC, and whoever may read may fetch. There is no user and no supervisor. PS is set in leaves of level 1
-// and 2. The memory type of leaves is write-back for units that look at it (EMTE). SNP stays clear, for units
-// without snoop control call it reserved. Permissions of tables are AND-ed with the leaf's, so tables allow
-// everything. A and D are written by units with SSADS, where SSADE is set; others ignore them, and then say nothing
-// about accesses.
+// and 2. SNP stays clear, for units without snoop control call it reserved. Permissions of tables are AND-ed with the
+// leaf's, so tables allow everything. A and D are written by units with SSADS, where SSADE is set; others ignore them,
+// and then say nothing about accesses.
+//
+// There is one kind of memory, normal: in legacy mode units ignore the type, and in scalable mode most do (only one
+// with EMTE set in the PASID-table entry looks at it, which takes MTS); whether an access is cached and snooped is the
+// device's choice. For those that look, the type is write-back.
 //
 // Bits 62:61 are permissions instead of W and R where "second-stage I/O read/write bits" are enabled, which this
 // format is not for. Markers keep them clear, too, so that they are not present either way.

@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: MIT
-// x86-64 page tables, Intel SDM vol. 3, chapter 4 (4.5: 4-level and 5-level paging).
+// x86-64 page tables, Intel SDM vol. 3, chapter 4 (4.5: 4-level and 5-level paging; 4.9.2: memory types).
 //
 //	63 62     59 58   52 51                         12 11  9 8 7  6 5 4   3   2 1 0
 //	+--+--------+-------+-----------------------------+-----+-+--+-+-+---+---+-+-+-+
 //	|NX| pkey   | avail |     frame address 51:12     |avail|G|PS|D|A|PCD|PWT|U|W|P|
 //	+--+--------+-------+-----------------------------+-----+-+--+-+-+---+---+-+-+-+
 //
-// PS is set in leaves of level 1 (2 MiB) and 2 (1 GiB) and clear in tables; in level 0 the bit selects the PAT and
-// stays clear. Hardware sets A in tables too. Permissions of tables are AND-ed with the leaf's (NX is OR-ed), so tables
-// allow everything.
+// PS is set in leaves of level 1 (2 MiB) and 2 (1 GiB) and clear in tables; in level 0 it is the bit PAT, which stays
+// clear (in leaves above that is bit 12). Hardware sets A in tables too. Permissions of tables are AND-ed with the
+// leaf's (NX is OR-ed), so tables allow everything.
+//
+// PCD and PWT of a leaf select one of the first four entries of the PAT (IA32_PAT, MSR 277h):
+//
+//	PCD PWT	entry	power-on
+//	 0   0	PA0	write-back		normal memory
+//	 1   0	PA2	uncacheable (UC-)	non-cached memory. For writes to be combined the embedder puts 01h
+//						(write combining) here; before, it is not cached either
+//	 1   1	PA3	uncacheable (UC)	devices
+//
+// PA1 is not used: Linux has write combining there, processors begin with write-through. In tables both bits are clear.
 #ifndef VMT_FORMAT_X86_64_H
 #define VMT_FORMAT_X86_64_H
 
@@ -23,6 +33,7 @@
 #define FMT_SIGNED	   1
 #endif
 #define FMT_LEAF_LEVELS	   3
+#define FMT_MEMORY_TYPES   (1u << VMT_MEMORY_NORMAL | 1u << VMT_MEMORY_NONCACHED | 1u << VMT_MEMORY_DEVICE)
 
 #ifndef X86_ALL_USER
 #define X86_ALL_USER 0 // nested tables have no other leaves (amd_npt.h)
@@ -31,6 +42,8 @@
 #define X86_P	(UINT64_C(1) << 0)
 #define X86_W	(UINT64_C(1) << 1)
 #define X86_U	(UINT64_C(1) << 2)
+#define X86_PWT	(UINT64_C(1) << 3)
+#define X86_PCD	(UINT64_C(1) << 4)
 #define X86_A	(UINT64_C(1) << 5)
 #define X86_D	(UINT64_C(1) << 6)
 #define X86_PS	(UINT64_C(1) << 7)
@@ -58,10 +71,22 @@ static inline uint64_t fmt_make_table(uint64_t pa, unsigned level)
 	return pa | X86_P | X86_W | X86_U | X86_A;
 }
 
+static inline uint64_t x86_memory(enum vmt_memory memory)
+{
+	return (memory == VMT_MEMORY_NORMAL ? 0 : X86_PCD) | (memory == VMT_MEMORY_DEVICE ? X86_PWT : 0);
+}
+
+static inline enum vmt_memory fmt_memory(uint64_t e)
+{
+	if (!(e & X86_PCD))
+		return VMT_MEMORY_NORMAL;
+	return e & X86_PWT ? VMT_MEMORY_DEVICE : VMT_MEMORY_NONCACHED;
+}
+
 static inline uint64_t fmt_make_leaf(uint64_t pa, unsigned level, vmt_prot prot, bool user)
 {
 	return pa | X86_P | X86_A | (level ? X86_PS : 0) | (user || X86_ALL_USER ? X86_U : 0) |
-	       (prot & VMT_WRITE ? X86_W | X86_D : 0) | (prot & VMT_EXEC ? 0 : X86_NX);
+	       (prot & VMT_WRITE ? X86_W | X86_D : 0) | (prot & VMT_EXEC ? 0 : X86_NX) | x86_memory(FMT_MEMORY(prot));
 }
 
 static inline vmt_prot fmt_prot(uint64_t e)

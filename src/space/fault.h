@@ -27,6 +27,7 @@ struct fault {
 	// What the last look was short of. want_object carries a reference.
 	bool want_zero, want_copy, want_huge;
 	bool no_huge;			// there was no memory for one
+	bool want_fold, folded;		// an empty table hangs where a huge page fits; it was looked for
 	bool met_marker;		// one that a handler is to see
 	struct vmt_marker_fault marker;
 	unsigned want_tables;
@@ -89,9 +90,15 @@ static enum vmt_status fault_provide(struct fault *fault)
 		if (status != VMT_OK)
 			fault->pa = VMT_NO_FRAME;
 		if (status == VMT_ERR_NOT_PRESENT) { // it is being cut, or was: the next look says what that means
-			vmt_port_relax(fault->tree->port, true);
+			object_wait_cut(fault->object);
 			status = VMT_OK;
 		}
+	}
+	if (fault->want_fold) {
+		uint64_t base = fault->addr & ~(fmt_table_span(0) - 1);
+
+		tree_fold(fault->tree, base, base + fmt_table_span(0) - 1);
+		fault->folded = true;
 	}
 	if (fault->want_huge)
 		fault->no_huge = !pool_fill_huge(fault->tree, pool);
@@ -102,7 +109,7 @@ static enum vmt_status fault_provide(struct fault *fault)
 	if (status == VMT_OK && (fault->want_zero || fault->want_copy))
 		status = pool_fill_page(fault->tree, pool, fault->want_zero);
 	fault->want_tables = 0;
-	fault->want_zero = fault->want_copy = fault->want_huge = fault->met_marker = false;
+	fault->want_zero = fault->want_copy = fault->want_huge = fault->want_fold = fault->met_marker = false;
 	return status;
 }
 
@@ -285,9 +292,14 @@ static enum vmt_status fault_empty_anon(struct fault *fault, struct vmt_node *no
 		count(fault->tree, faults_read_zero, 1);
 		return fault_install(fault, node, tree->vmt->zero_pa, 0, attr, false);
 	}
-	// No table hangs below, so the whole span has these attributes.
-	if (attr & ATTR_HUGE && node->level > 0 && !fault->no_huge && FMT_LEAF_LEVELS > 1)
-		return fault_empty_huge(fault, node, attr);
+	if (attr & ATTR_HUGE && !fault->no_huge && FMT_LEAF_LEVELS > 1) {
+		// No table hangs below, so the whole span has these attributes.
+		if (node->level > 0)
+			return fault_empty_huge(fault, node, attr);
+		fault->want_fold = node_is_empty(node) && !fault->folded;
+		if (fault->want_fold) // some CPU keeps it
+			return VMT_ERR_RETRY;
+	}
 	if (fault->txn.pool.page == VMT_NO_FRAME || !fault->txn.pool.page_zeroed) {
 		fault->want_zero = true;
 		return VMT_ERR_RETRY;
@@ -383,7 +395,8 @@ static void fault_init(struct fault *fault, struct vmt_space *space, uint64_t ad
 	fault->unshare = fault->populate = fault->major = false;
 	fault->object = fault->want_object = NULL;
 	fault->pa = fault->got = VMT_NO_FRAME;
-	fault->want_zero = fault->want_copy = fault->want_huge = fault->no_huge = fault->met_marker = false;
+	fault->want_zero = fault->want_copy = fault->want_huge = fault->want_fold = fault->met_marker = false;
+	fault->no_huge = fault->folded = false;
 	fault->want_tables = 0;
 	fault->take = TAKE_NOTHING;
 }

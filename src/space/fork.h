@@ -140,7 +140,9 @@ static bool fork_meets_pin(const struct fork *fork, uint64_t pa, unsigned level)
 	for (uint64_t i = 0; i < level_pages(level); i++) {
 		struct vmt_data *data = data_of_frame(fork->from->port, pa + i * VMT_PAGE_SIZE);
 
-		if (data && atomic_load_explicit(&data->pins, memory_order_acquire) && HOLDS(PINS_COPIED))
+		// An object's page is pinned through a shared mapping, and this mapping has no copy to lose.
+		if (data && !(atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT) &&
+		    atomic_load_explicit(&data->pins, memory_order_acquire) && HOLDS(PINS_COPIED))
 			return true;
 	}
 	return false;
@@ -236,7 +238,8 @@ static enum vmt_status fork_node(struct fork *fork, struct vmt_node *from, struc
 		vmt_port_preempt_on(tree->port);
 		if (!array && !table && first > last)
 			return VMT_OK;
-		status = array || table ? pool_fill(tree, &fork->txn.pool, table, array) :
+		// An array is the child's, and counts towards the child's limit.
+		status = array || table ? pool_fill(fork->to, &fork->txn.pool, table, array) :
 					  pool_fill_page(tree, &fork->txn.pool, false);
 		if (status != VMT_OK)
 			return status;

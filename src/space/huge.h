@@ -28,14 +28,17 @@ struct huge {
 	bool in_place;		// they lie as one huge page
 };
 
-static bool huge_owns(struct vmt_tree *tree, uint64_t pa)
+// A page of this entry's own, that nobody has pinned and reclaim will not take. (One that was written after it was lazily
+// freed will not be taken.)
+static bool huge_owns(struct vmt_tree *tree, uint64_t e)
 {
-	struct vmt_data *data = data_of_frame(tree->port, pa);
+	struct vmt_data *data = data_of_frame(tree->port, fmt_pa(e));
+	uint32_t ignored = fmt_dirty(e) ? VMT_FRAME_LAZY : 0;
 
 	// Sequentially consistent: after the slot was exchanged, see above.
 	return data && atomic_load_explicit(&data->refs, memory_order_seq_cst) == 1 &&
 	       !atomic_load_explicit(&data->pins, memory_order_relaxed) &&
-	       !atomic_load_explicit(&data->flags, memory_order_relaxed);
+	       !(atomic_load_explicit(&data->flags, memory_order_relaxed) & ~ignored);
 }
 
 // Is every entry empty, the zero page, or a page of its own? Counts the last kind.
@@ -51,7 +54,7 @@ static bool huge_looks_right(struct huge *huge)
 
 		if (e && !fmt_is_leaf(e, 0))
 			return false; // a marker, or parked
-		if (e && pa != tree->vmt->zero_pa && !huge_owns(tree, pa))
+		if (e && pa != tree->vmt->zero_pa && !huge_owns(tree, e))
 			return false;
 		first = slot ? first : pa;
 		huge->pages += e && pa != tree->vmt->zero_pa;
@@ -80,10 +83,22 @@ static bool huge_lock(struct huge *huge, uint64_t addr)
 
 // ---- The change --------------------------------------------------------------------------------------------------
 
-// Moves the bytes, and the references of the pages that they come from, into the block.
-static void huge_copy(struct huge *huge, uint64_t block)
+// The pages stay where they are, and are not lazily free any more.
+static uint64_t huge_keep(struct huge *huge)
+{
+	uint64_t pa = fmt_pa(entry_load(huge->child, 0));
+
+	for (unsigned i = 0; i < FMT_SLOTS; i++)
+		atomic_store_explicit(&data_of_frame(huge->txn.port, pa + i * VMT_PAGE_SIZE)->flags, 0,
+				      memory_order_relaxed);
+	return pa;
+}
+
+// Moves the bytes into a block from the pool, and lets go of the pages that they come from.
+static uint64_t huge_copy(struct huge *huge)
 {
 	struct txn *txn = &huge->txn;
+	uint64_t block = pool_take_huge(txn->tree, &txn->pool);
 
 	for (unsigned slot = 0; slot < FMT_SLOTS; slot++) {
 		uint64_t e = entry_load(huge->child, slot), pa = fmt_pa(e);
@@ -96,6 +111,7 @@ static void huge_copy(struct huge *huge, uint64_t block)
 		batch_add_frame(&txn->batch, pa);
 	}
 	count_resident(txn->tree, block, FMT_SLOTS);
+	return block;
 }
 
 // Clear, flush, set. False: somebody got a reference meanwhile, and the table is back.
@@ -117,9 +133,7 @@ static bool huge_exchange(struct huge *huge)
 		entry_publish(txn->tree, parent, huge->slot, table);
 		return false;
 	}
-	block = huge->in_place ? fmt_pa(entry_load(child, 0)) : pool_take_huge(txn->tree, &txn->pool);
-	if (!huge->in_place)
-		huge_copy(huge, block);
+	block = huge->in_place ? huge_keep(huge) : huge_copy(huge);
 	ids_set(txn, parent, huge->slot, huge->slot, id);
 	// Relaxed: read under the node's lock.
 	atomic_store_explicit(&child->state, NODE_DETACHED, memory_order_relaxed);

@@ -12,10 +12,23 @@ struct id_run {
 	uint64_t base;
 };
 
+// Pins the table with the slot of `addr`. A move that has claimed it is waited for: what it leaves is what counts.
+static struct vmt_node *look_unclaimed(struct vmt_tree *tree, uint64_t addr)
+{
+	for (;;) {
+		struct vmt_node *node = look_pin(tree, addr);
+
+		if (slot_id(node, fmt_index(addr, node->level)) != ID_CLAIM)
+			return node;
+		look_unpin(tree, node);
+		vmt_port_relax(tree->port, true);
+	}
+}
+
 // With `keep` the caller gets a reference on the object: the pin keeps the id, and the id keeps the object.
 static void look_ids(struct vmt_tree *tree, uint64_t addr, struct id_run *run, bool keep)
 {
-	struct vmt_node *node = look_pin(tree, addr);
+	struct vmt_node *node = look_unclaimed(tree, addr);
 	unsigned slot = fmt_index(addr, node->level), end = slot;
 	uint64_t last = (tree->end < node_end(node) ? tree->end : node_end(node)) - 1;
 

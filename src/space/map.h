@@ -62,8 +62,9 @@ static const struct range_op assign_op = {
 
 // Claims [start, start + length) in one step if all of it has the id `expect`. VMT_ERR_EXISTS if not. A range that is
 // free holds no tables but empty ones that CPUs keep; where even those are too many for one window they are folded.
+// What a move has claimed counts as taken, or with `wait`, by a caller that has claimed nothing, as what it becomes.
 static enum vmt_status assign_claim(struct vmt_space *space, struct txn *txn, uint64_t start, uint64_t length,
-				    uint32_t expect, uint32_t id)
+				    uint32_t expect, uint32_t id, bool wait)
 {
 	struct assign assign = {.id = id, .keep_pages = expect != 0, .expect = expect, .claim = true};
 	uint64_t last = start + length - 1;
@@ -72,8 +73,7 @@ static enum vmt_status assign_claim(struct vmt_space *space, struct txn *txn, ui
 	for (unsigned attempt = 0; attempt < 2; attempt++) {
 		enum vmt_status status;
 
-		// What is claimed is not free: look elsewhere instead of waiting for it.
-		txn->owns_claims = true;
+		txn->owns_claims = !wait;
 		status = range_lock(txn, start, last, &assign_op, &assign);
 		txn->owns_claims = owns_claims;
 		if (status != VMT_OK)
@@ -153,14 +153,14 @@ static void map_drop_id(struct txn *txn, uint32_t id)
 	node_unuse_id(txn, id);
 }
 
-static enum vmt_status map_claim(const struct map *map, uint64_t addr)
+static enum vmt_status map_claim(const struct map *map, uint64_t addr, bool wait)
 {
 	uint32_t id;
 	enum vmt_status status = map_id(map, addr, &id);
 
 	if (status != VMT_OK)
 		return status;
-	status = assign_claim(map->space, map->txn, addr, map->request->length, 0, id);
+	status = assign_claim(map->space, map->txn, addr, map->request->length, 0, id, wait);
 	map_drop_id(map->txn, id);
 	return status;
 }
@@ -193,7 +193,7 @@ static enum vmt_status map_anywhere(const struct map *map, uint64_t *addr)
 	high = high && high < tree->end ? high : tree->end;
 	if (request->addr && request->addr >= tree->start && request->addr < tree->end &&
 	    tree->end - request->addr >= request->length) {
-		status = map_claim(map, *addr = request->addr);
+		status = map_claim(map, *addr = request->addr, false);
 		if (status != VMT_ERR_EXISTS)
 			return status;
 	}
@@ -205,7 +205,7 @@ static enum vmt_status map_anywhere(const struct map *map, uint64_t *addr)
 			continue;
 		if (!*addr)
 			return VMT_ERR_NO_SPACE;
-		status = map_claim(map, *addr);
+		status = map_claim(map, *addr, false);
 		if (status == VMT_OK)
 			find_note_claimed(tree, *addr, *addr + request->length);
 		if (status != VMT_ERR_EXISTS)
@@ -232,7 +232,7 @@ enum vmt_status vmt_map(struct vmt_space *space, const struct vmt_map_request *r
 	txn_init(&txn, &space->tree);
 	map.txn = &txn;
 	if (request->flags & VMT_MAP_FIXED_NOREPLACE)
-		status = map_claim(&map, where);
+		status = map_claim(&map, where, true);
 	else if (request->flags & VMT_MAP_FIXED)
 		status = map_replace(&map, where, &done);
 	else

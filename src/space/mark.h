@@ -85,6 +85,20 @@ static bool space_mark_sets(const struct vmt_node *node, void *arg)
 	return node_has_tables(node);
 }
 
+// Takes everything out, so that tables fold.
+static void space_clear_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
+{
+	(void)arg;
+	leaf_zap(txn, node, first, last, ZAP_ALL);
+}
+
+static const struct range_op space_clear_op = {
+	.slots = space_clear_slots,
+	.splits = space_mark_splits,
+	.inspect = advise_inspect,
+	.sets = space_mark_sets,
+};
+
 static const struct range_op space_mark_op = {
 	.slots = space_mark_slots,
 	.splits = space_mark_splits,
@@ -93,9 +107,22 @@ static const struct range_op space_mark_op = {
 	.above = true,
 };
 
+// A range of more tables than one window holds is cleared first, so that the tables are gone when the markers come, and
+// one marker can stand for all of them. (A page that is touched in between is seen by the second pass.)
+static enum vmt_status mark_run(struct vmt_space *space, uint64_t addr, uint64_t length, bool anon_only, uint64_t marker)
+{
+	enum vmt_status status = VMT_OK;
+
+	if (length / fmt_table_span(0) > TXN_HELD / 2)
+		status = advise_run(space, addr, length, &space_clear_op, anon_only, marker);
+	if (status != VMT_OK && status != VMT_ERR_UNMAPPED)
+		return status;
+	return advise_run(space, addr, length, &space_mark_op, anon_only, marker);
+}
+
 enum vmt_status vmt_guard_install(struct vmt_space *space, uint64_t addr, uint64_t length)
 {
-	return advise_run(space, addr, length, &space_mark_op, true, fmt_make_marker(MARKER_GUARD, 0));
+	return mark_run(space, addr, length, true, fmt_make_marker(MARKER_GUARD, 0));
 }
 
 // Is it a kind that the embedder may set?
@@ -114,8 +141,7 @@ enum vmt_status vmt_mark(struct vmt_space *space, uint64_t addr, uint64_t length
 		status = VMT_ERR_ARGUMENT;
 	if (status != VMT_OK)
 		return status;
-	return advise_run(space, addr, length, &space_mark_op, false,
-			  fmt_make_marker((enum marker_kind)kind, payload));
+	return mark_run(space, addr, length, false, fmt_make_marker((enum marker_kind)kind, payload));
 }
 
 // ---- Taking them away --------------------------------------------------------------------------------------------

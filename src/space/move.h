@@ -30,6 +30,7 @@ struct move {
 	uint64_t from, old_length, to, new_length;
 	uint32_t id, new_id; // with a use each, if counted
 	bool placed; // `to` was found
+	bool changed; // the source was something else by the time it was to be claimed
 };
 
 // The id at `addr`, with a use if it is counted.
@@ -317,8 +318,9 @@ static enum vmt_status move_source(struct move *move)
 	enum vmt_status status = move_set_ids(move, move->from, move->old_length, &move->id, ID_CLAIM);
 	uint64_t pages = move->old_length < move->new_length ? move->old_length : move->new_length, done = 0;
 
+	move->changed = status == VMT_ERR_EXISTS;
 	if (status != VMT_OK)
-		return status == VMT_ERR_EXISTS ? VMT_ERR_UNMAPPED : status; // it changed under our hands
+		return status;
 	status = pool_fill(&move->space->tree, &move->txn->pool, 0, MOVE_ARRAYS);
 	if (status == VMT_OK)
 		status = move_pages(move, pages, &done);
@@ -470,7 +472,7 @@ static enum vmt_status move_resize(struct move *move, uint32_t flags, const stru
 	}
 	if (!(flags & VMT_MOVE_FIXED) && area->end == end) {
 		status = range_check(move->space, end, grow) == VMT_OK ?
-				 assign_claim(move->space, move->txn, end, grow, 0, move->id) :
+				 assign_claim(move->space, move->txn, end, grow, 0, move->id, true) :
 				 VMT_ERR_EXISTS;
 		move->to = move->from;
 		if (status != VMT_ERR_EXISTS)
@@ -479,11 +481,28 @@ static enum vmt_status move_resize(struct move *move, uint32_t flags, const stru
 	return flags & VMT_MOVE_MAY_MOVE ? move_run(move, flags) : VMT_ERR_EXISTS;
 }
 
+// The move of pages, or the change of length, by what is there now.
+static enum vmt_status move_try(struct move *move, uint32_t flags)
+{
+	struct vmt_tree *tree = &move->space->tree;
+	struct vmt_area area;
+	enum vmt_status status = move_area(move->space, move->from, move->old_length, &area);
+
+	if (status != VMT_OK)
+		return status;
+	move->id = move_id_at(tree, move->from);
+	status = id_is_mapped(move->id) ? move_resize(move, flags, &area) : VMT_ERR_UNMAPPED;
+	node_unuse_id(move->txn, move->id);
+	return status;
+}
+
 enum vmt_status vmt_move(struct vmt_space *space, uint64_t addr, uint64_t old_length, uint64_t new_length,
 			 uint32_t flags, uint64_t new_addr, uint64_t *result)
 {
 	enum vmt_status status = move_check(space, addr, old_length, new_length, flags, new_addr);
-	struct move move = {.space = space, .from = addr, .to = new_addr, .new_length = new_length};
+	struct move move = {
+		.space = space, .from = addr, .old_length = old_length, .to = new_addr, .new_length = new_length,
+	};
 	struct vmt_area area;
 	struct txn txn;
 
@@ -491,20 +510,21 @@ enum vmt_status vmt_move(struct vmt_space *space, uint64_t addr, uint64_t old_le
 		return status;
 	if (!old_length)
 		return move_duplicate(space, addr, new_length, flags, new_addr, result);
-	status = move_area(space, addr, old_length, &area);
-	if (status != VMT_OK)
-		return status;
 	if (new_length < old_length && !(flags & VMT_MOVE_FIXED)) {
-		*result = addr;
-		return vmt_unmap(space, addr + new_length, old_length - new_length);
+		status = move_area(space, addr, old_length, &area);
+		if (status == VMT_OK)
+			*result = addr;
+		return status == VMT_OK ? vmt_unmap(space, addr + new_length, old_length - new_length) : status;
 	}
 	tree_note_peaks(&space->tree);
-	move.old_length = old_length;
 	txn_init(&txn, &space->tree);
 	move.txn = &txn;
-	move.id = move_id_at(&space->tree, addr);
-	status = id_is_mapped(move.id) ? move_resize(&move, flags, &area) : VMT_ERR_UNMAPPED;
-	node_unuse_id(&txn, move.id);
+	// Another move may have been faster with the source. Whether it takes it away or gives it back is waited for in
+	// the next round, where nothing is claimed.
+	do {
+		move.changed = false;
+		status = move_try(&move, flags);
+	} while (move.changed);
 	txn_finish(&txn);
 	if (status == VMT_OK)
 		*result = move.to;
@@ -546,7 +566,7 @@ enum vmt_status vmt_grow_down(struct vmt_space *space, uint64_t addr, uint64_t m
 	txn_init(&txn, &space->tree);
 	id = move_id_at(&space->tree, area.start);
 	if (id_is_private_anon(id) && id & ATTR_GROWS_DOWN)
-		status = assign_claim(space, &txn, page, area.start - page, 0, id);
+		status = assign_claim(space, &txn, page, area.start - page, 0, id, true);
 	else
 		status = VMT_ERR_EXISTS; // it has just become something else
 	node_unuse_id(&txn, id);

@@ -345,6 +345,14 @@ uint64_t vmt_object_pages(const struct vmt_object *object)
 	return atomic_load_explicit(&object->pages, memory_order_relaxed);
 }
 
+// Waits for a cut that is under way. Nothing is held. Acquire: what it left is what counts.
+static void object_wait_cut(struct vmt_object *object)
+{
+	do
+		vmt_port_relax(object->vmt->port, true);
+	while (atomic_load_explicit(&object->truncations, memory_order_acquire) % 2);
+}
+
 void vmt_object_set_size(struct vmt_object *object, uint64_t size)
 {
 	uint64_t old = vmt_object_size(object), pa;

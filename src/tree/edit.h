@@ -330,8 +330,7 @@ static bool harvest_entry(struct txn *txn, struct vmt_node *node, unsigned slot,
 
 	*e = entry_load(node, slot);
 	do {
-		// Accessed alone is one bit in every format; what it is, setting it in nothing tells.
-		next = harvest->what & VMT_DIRTY ? fmt_clean(*e) : *e & ~fmt_set_accessed(0);
+		next = harvest->what & VMT_DIRTY ? fmt_clean(*e) : *e & ~fmt_set_accessed(0); // see fmt_with_marks
 		// Acquire-release as in entry_exchange; a loop, for the hardware may set bits meanwhile (races.md 19).
 	} while (next != *e && !atomic_compare_exchange_weak_explicit(&node->table[slot], e, next, memory_order_acq_rel,
 								      memory_order_relaxed));

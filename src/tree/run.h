@@ -38,12 +38,10 @@ static uint64_t leaf_size(uint64_t e, unsigned level)
 	return (uint64_t)leaf_slots(e, level) << fmt_shift(level);
 }
 
-// The same entry, accessed and dirty if the other is.
+// The same entry, accessed and dirty if it or the other is.
 static uint64_t leaf_marks(uint64_t e, uint64_t other)
 {
-	if (fmt_dirty(other))
-		return fmt_set_dirty(e);
-	return fmt_accessed(other) ? fmt_set_accessed(e) : e;
+	return fmt_with_marks(e, fmt_accessed(e) || fmt_accessed(other), fmt_dirty(e) || fmt_dirty(other));
 }
 
 // The entry of a slot with the accessed and dirty marks of its whole run. Without the lock: a snapshot, entry by entry.

@@ -6,276 +6,19 @@
 //
 // A sequence is a list of operations with all their numbers in it, and any part of it is a sequence too. One that fails
 // is shrunk by leaving out parts as long as it still fails, and printed.
-#include "model.h"
-
-enum kind {
-	OP_MAP, OP_UNMAP, OP_PROTECT, OP_RELEASE, OP_LAZY, OP_GUARD, OP_UNGUARD, OP_POPULATE, OP_MOVE, OP_GROW,
-	OP_READ, OP_WRITE, OP_EXEC, OP_POKE, OP_FORK, OP_DESTROY, OP_RECLAIM, OP_PIN, OP_DEVICE,
-	OP_UNPIN, OP_KINDS
-};
-
-static const char *const kind_names[OP_KINDS] = {
-	"map", "unmap", "protect", "release", "lazy", "guard", "unguard", "populate", "move", "grow",
-	"read", "write", "exec", "poke", "fork", "destroy", "reclaim", "pin", "device",
-	"unpin",
-};
+#include "differential.h"
 
 // How often each comes, relatively.
-static const unsigned weights[OP_KINDS] = {14, 7, 12, 6, 5, 6, 4, 4, 9, 3, 10, 22, 2, 4, 3, 2, 3, 5, 5, 2};
-
-struct op {
-	unsigned kind, space, cell, cells, to, prot, flags;
-	uint64_t number;
-};
-
-enum {
-	OPF_SHARED = 1, OPF_OBJECT = 2, OPF_NOREPLACE = 4, OPF_GROWS = 8, OPF_TAG = 16, OPF_MAX = 32, OPF_SECOND = 64,
-	OPF_FIXED = 128, OPF_PIN = 256, OPF_ALL = 511
-};
-
-struct run {
-	struct env env;
-	struct model model;
-	struct vmt_space *space[MODEL_SPACES];
-	struct vmt_object *object[MODEL_OBJECTS];
-	uint64_t pin[MODEL_PINS];	// frames, 0: none
-	const struct op *ops;
-	unsigned count, at;
-	enum sim_format format;
-	uint64_t seed;
-	char text[256];
-};
-
-static _Noreturn void wrong(struct run *run, uint64_t addr, const char *what)
-{
-	snprintf(run->text, sizeof(run->text), "operation %u (%s): %s", run->at, kind_names[run->ops[run->at].kind],
-		 what);
-	sim_stop(run->env.machine, addr, 0, run->text);
-}
-
-static void expect(struct run *run, enum vmt_status got, enum vmt_status want)
-{
-	char text[128];
-
-	if (got == want)
-		return;
-	snprintf(text, sizeof(text), "the library says %s, the model %s", vmt_status_name(got),
-		 vmt_status_name(want));
-	wrong(run, run->model.edge[run->ops[run->at].cell], text);
-}
-
-// ---- One operation -----------------------------------------------------------------------------------------------
-
-struct range {
-	struct vmt_space *space;
-	unsigned s, first, end;
-	uint64_t addr, length;
-};
-
-static void do_map(struct run *run, const struct op *op, const struct range *r)
-{
-	struct model_map want = {
-		.prot = op->prot, .max = op->flags & OPF_MAX ? op->prot | VMT_READ : VMT_RWX,
-		.tag = op->flags & OPF_TAG ? 3 : 0, .shared = op->flags & OPF_SHARED,
-		.noreplace = op->flags & OPF_NOREPLACE,
-		.object = op->flags & OPF_OBJECT ? !!(op->flags & OPF_SECOND) : -1};
-	struct vmt_map_request request = {
-		.addr = r->addr, .length = r->length, .prot = want.prot, .prot_max = want.max, .tag = want.tag};
-	uint64_t got = 0;
-
-	want.grows = op->flags & OPF_GROWS && !want.shared && want.object < 0;
-	want.offset = want.object >= 0 ? op->number % 10 * PAGE : 0;
-	if (want.shared && want.object < 0 && run->model.objects == MODEL_OBJECTS + MODEL_ANON)
-		return;
-	request.object = want.object >= 0 ? run->object[want.object] : NULL;
-	request.offset = want.offset;
-	request.flags = (want.noreplace ? VMT_MAP_FIXED_NOREPLACE : VMT_MAP_FIXED) |
-			(want.shared ? VMT_MAP_SHARED : 0) | (want.grows ? VMT_MAP_GROWS_DOWN : 0);
-	expect(run, run->env.ops->map(r->space, &request, &got), model_map(&run->model, r->s, r->first, r->end, &want));
-}
-
-static void do_move(struct run *run, const struct op *op, const struct range *r)
-{
-	struct model *model = &run->model;
-	bool fixed = op->flags & OPF_FIXED;
-	unsigned new_cells = 1 + (unsigned)(op->number % 8), to = op->to % model->cells;
-	uint64_t got = 0, new_length;
-
-	if (r->first + new_cells > model->cells || (fixed && to + new_cells > model->cells))
-		return;
-	for (unsigned i = 0; fixed && i < new_cells; i++)
-		if (!model_is_page(model, to + i))
-			return;
-	for (unsigned i = r->first; fixed && i < r->end; i++)
-		if (!model_is_page(model, i))
-			return;
-	new_length = fixed ? new_cells * PAGE : model->edge[r->first + new_cells] - r->addr;
-	expect(run, run->env.ops->move(r->space, r->addr, r->length, new_length,
-				       fixed ? VMT_MOVE_FIXED | VMT_MOVE_MAY_MOVE : 0, model->edge[to], &got),
-	       model_move(model, r->s, r->first, r->end - r->first, new_cells, fixed, to));
-}
-
-static void do_populate(struct run *run, const struct range *r)
-{
-	uint64_t done;
-	unsigned want;
-	enum vmt_status status;
-
-	for (unsigned i = r->first; i < r->end; i++)
-		if (!model_is_page(&run->model, i))
-			return;
-	status = run->env.ops->populate(r->space, r->addr, r->length, &done);
-	expect(run, status, model_populate(&run->model, r->s, r->first, r->end, &want));
-	if (done != want * PAGE)
-		wrong(run, r->addr, "populate says that it came to another page");
-}
-
-static void do_access(struct run *run, const struct op *op, const struct range *r)
-{
-	struct sim_cpu *cpu = run->env.cpu;
-	vmt_prot fetch = sim_format_has_exec(run->format) ? VMT_EXEC : VMT_READ;
-	vmt_prot access = op->kind == OP_READ ? VMT_READ : op->kind == OP_EXEC ? fetch : VMT_WRITE;
-	enum vmt_status want = model_access(&run->model, r->s, r->first, access), got;
-	uint64_t value = 0, pa = 0;
-
-	sim_activate(cpu, r->space);
-	if (op->kind == OP_POKE)
-		got = (op->flags & OPF_PIN ? run->env.ops->page_pin : run->env.ops->page_get)(r->space, r->addr,
-											      VMT_WRITE, &pa);
-	else if (op->kind == OP_READ)
-		got = sim_read(cpu, r->addr, 8, &value);
-	else if (op->kind == OP_WRITE)
-		got = sim_write(cpu, r->addr, 8, op->number);
-	else
-		got = sim_exec(cpu, r->addr, 1);
-	expect(run, got, want);
-	if (got != VMT_OK)
-		return;
-	if (op->kind == OP_POKE) {
-		*(uint64_t *)vmt_port_frame_ptr(sim_port(run->env.machine), pa) = op->number;
-		(op->flags & OPF_PIN ? run->env.ops->page_unpin : run->env.ops->page_put)(run->env.vmt, pa);
-	}
-	if (access == VMT_WRITE)
-		model_write(&run->model, r->s, r->first, op->number);
-	else if (op->kind == OP_READ && !model_read(&run->model, r->s, r->first, value))
-		wrong(run, r->addr, "a read finds what nobody wrote");
-}
-
-static void do_spaces(struct run *run, const struct op *op, unsigned s)
-{
-	unsigned to = op->to % MODEL_SPACES, alive = 0;
-
-	for (unsigned i = 0; i < MODEL_SPACES; i++)
-		alive += run->model.space[i].alive;
-	if (op->kind == OP_FORK && !run->model.space[to].alive) {
-		expect(run, run->env.ops->space_fork(run->space[s], run, &run->space[to]), VMT_OK);
-		model_fork(&run->model, s, to);
-	}
-	if (op->kind == OP_DESTROY && s != 0 && alive > 1) { // the environment closes the first
-		sim_activate(run->env.cpu, run->space[0]);
-		expect(run, run->env.ops->space_destroy(run->space[s]), VMT_OK);
-		run->model.space[s].alive = false;
-	}
-}
-
-static uint64_t *bytes_of(struct run *run, uint64_t pa)
-{
-	return vmt_port_frame_ptr(sim_port(run->env.machine), pa);
-}
-
-static void do_pin(struct run *run, const struct op *op, const struct range *r)
-{
-	unsigned n = (unsigned)(op->number % MODEL_PINS);
-	enum vmt_status want;
-
-	if (op->kind == OP_PIN && !run->pin[n]) {
-		uint64_t pa;
-
-		want = model_access(&run->model, r->s, r->first, VMT_WRITE);
-		expect(run, run->env.ops->page_pin(r->space, r->addr, VMT_WRITE, &pa), want);
-		if (want == VMT_OK && !model_pin(&run->model, r->s, r->first, n, *bytes_of(run, pa)))
-			wrong(run, r->addr, "a pinned page holds other bytes");
-		run->pin[n] = want == VMT_OK ? pa : 0;
-	} else if (op->kind == OP_DEVICE && run->pin[n]) {
-		*bytes_of(run, run->pin[n]) = op->number;
-		model_device_write(&run->model, n, op->number);
-	} else if (op->kind == OP_UNPIN && run->pin[n]) {
-		run->env.ops->page_unpin(run->env.vmt, run->pin[n]);
-		model_unpin(&run->model, n);
-		run->pin[n] = 0;
-	}
-}
-
-static void do_op(struct run *run, const struct op *op)
-{
-	const struct sim_ops *ops = run->env.ops;
-	struct model *model = &run->model;
-	struct range r = {.s = op->space % MODEL_SPACES, .first = op->cell % model->cells};
-
-	if (!model->space[r.s].alive)
-		return;
-	r.space = run->space[r.s];
-	r.end = r.first + op->cells < model->cells ? r.first + op->cells : model->cells;
-	r.addr = model->edge[r.first];
-	r.length = model->edge[r.end] - r.addr;
-	switch (op->kind) {
-	case OP_MAP:
-		do_map(run, op, &r);
-		break;
-	case OP_UNMAP:
-		expect(run, ops->unmap(r.space, r.addr, r.length), model_unmap(model, r.s, r.first, r.end));
-		break;
-	case OP_PROTECT:
-		expect(run, ops->protect(r.space, r.addr, r.length, op->prot),
-		       model_protect(model, r.s, r.first, r.end, op->prot));
-		break;
-	case OP_RELEASE:
-		expect(run, ops->release(r.space, r.addr, r.length), model_release(model, r.s, r.first, r.end));
-		break;
-	case OP_LAZY:
-		expect(run, ops->lazy_free(r.space, r.addr, r.length), model_lazy_free(model, r.s, r.first, r.end));
-		break;
-	case OP_GUARD:
-		expect(run, ops->guard_install(r.space, r.addr, r.length),
-		       model_guard(model, r.s, r.first, r.end, true));
-		break;
-	case OP_UNGUARD:
-		expect(run, ops->guard_remove(r.space, r.addr, r.length),
-		       model_guard(model, r.s, r.first, r.end, false));
-		break;
-	case OP_POPULATE:
-		do_populate(run, &r);
-		break;
-	case OP_MOVE:
-		do_move(run, op, &r);
-		break;
-	case OP_GROW:
-		expect(run, ops->grow_down(r.space, r.addr + op->number % PAGE, 64 * PAGE, 2 * PAGE),
-		       model_grow_down(model, r.s, r.first, 64 * PAGE, 2 * PAGE));
-		break;
-	case OP_RECLAIM:
-		ops->reclaim(r.space, op->number % 4);
-		break;
-	case OP_PIN:
-	case OP_DEVICE:
-	case OP_UNPIN:
-		do_pin(run, op, &r);
-		break;
-	case OP_FORK:
-	case OP_DESTROY:
-		do_spaces(run, op, r.s);
-		break;
-	default:
-		do_access(run, op, &r);
-	}
-}
+static const unsigned weights[OP_KINDS] = {14, 7, 12, 6, 5, 6, 4, 4, 9, 3, 10, 22, 2, 4, 3, 2, 3, 5, 5, 2,
+	6, 10, 6, 3, 8, 8};
 
 // ---- Comparing ---------------------------------------------------------------------------------------------------
 
 static void compare_area(struct run *run, unsigned s, const struct vmt_area *area, unsigned first, unsigned end)
 {
 	const struct model_cell *cell = &run->model.space[s].cell[first];
-	uint32_t flags = (cell->shared ? VMT_MAP_SHARED : 0) | (cell->grows ? VMT_MAP_GROWS_DOWN : 0);
+	uint32_t flags = (cell->shared ? VMT_MAP_SHARED : 0) | (cell->grows ? VMT_MAP_GROWS_DOWN : 0) |
+			 (cell->huge ? VMT_MAP_HUGE : 0);
 
 	if (area->start != run->model.edge[first] || area->end != run->model.edge[end])
 		wrong(run, area->start, "an area has other edges");
@@ -330,8 +73,8 @@ static void compare_pages(struct run *run, unsigned s)
 			wrong(run, at, "vmt_walk refuses");
 		if (state.mapped != cell->mapped)
 			wrong(run, at, "mapped or not?");
-		if ((state.state == VMT_STATE_GUARD) != cell->guard)
-			wrong(run, at, "guarded or not?");
+		if (state.marker != cell->marker || (cell->marker && state.payload != cell->payload))
+			wrong(run, at, "another marker, or none");
 		if (state.state == VMT_STATE_NONE && cell->own && !cell->lazy && cell->value)
 			wrong(run, at, "a page is lost");
 		for (unsigned n = 0; n < MODEL_PINS; n++)
@@ -377,7 +120,7 @@ static void run_body(void *arg)
 	struct env *env = &run->env;
 
 	env_open_with(env, &(struct sim_config){
-		.ops = sim_ops(run->format), .cpus = 1, .frames = 4096, .seed = run->seed,
+		.ops = sim_ops(run->format), .cpus = 1, .frames = HUGE_FITS ? 65536 : 4096, .seed = run->seed,
 		.fault_ad = run->seed % 2, .hostility = &hostilities[run->seed % 3]});
 	run->space[0] = env->space;
 	for (unsigned i = 0; i < MODEL_OBJECTS; i++)
@@ -458,7 +201,7 @@ static void print_ops(enum sim_format format, uint64_t seed, const struct op *op
 	printf("the shortest sequence found, for `replay %s %llu FILE`:\n", sim_format_name(format),
 	       (unsigned long long)seed);
 	for (unsigned i = 0; i < count; i++)
-		printf("%s %u %u %u %u %u %u %llu\n", kind_names[ops[i].kind], ops[i].space, ops[i].cell,
+		printf("%s %u %u %u %u %u %u %llu\n", op_names[ops[i].kind], ops[i].space, ops[i].cell,
 		       ops[i].cells, ops[i].to, ops[i].prot, ops[i].flags, (unsigned long long)ops[i].number);
 }
 
@@ -519,13 +262,13 @@ static int replay(const char *name, const char *seed, const char *path)
 
 	while (format < SIM_FORMATS && strcmp(name, sim_format_name(format)))
 		format++;
-	if (!file || format == SIM_FORMATS)
+	if (!file || format == SIM_FORMATS || !format_fits(format))
 		return 2;
 	while (count < 4096 && fscanf(file, "%15s %u %u %u %u %u %u %llu", kind, &ops[count].space, &ops[count].cell,
 				      &ops[count].cells, &ops[count].to, &ops[count].prot, &ops[count].flags,
 				      &number) == 8) {
 		ops[count].number = number;
-		while (ops[count].kind < OP_KINDS && strcmp(kind, kind_names[ops[count].kind]))
+		while (ops[count].kind < OP_KINDS && strcmp(kind, op_names[ops[count].kind]))
 			ops[count].kind++;
 		if (ops[count++].kind == OP_KINDS)
 			return 2;
@@ -553,6 +296,8 @@ int main(int argc, char **argv)
 	for (enum sim_format format = 0; format < SIM_FORMATS; format++) {
 		unsigned broken = 0;
 
+		if (!format_fits(format))
+			continue;
 		for (unsigned i = 0; i < sequences && broken < 2; i++)
 			broken += !sequence(format, first + i, count);
 		failed += broken;

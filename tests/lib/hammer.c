@@ -103,6 +103,8 @@ int main(int argc, char **argv)
 
 	for (unsigned s = 0; s < hammer_scenario_count; s++) {
 		for (enum sim_format format = 0; format < SIM_FORMATS; format++) {
+			if (!format_fits(format))
+				continue;
 			// "third": of all pairs of a scenario and a format a third, which one the seed says.
 			if (argc > 2 && strcmp(argv[2], sim_format_name(format)) &&
 			    strcmp(argv[2], hammer_scenarios[s].name) &&

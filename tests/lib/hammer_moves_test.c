@@ -261,7 +261,43 @@ static void find(struct sim_cpu *cpu, struct world *w, unsigned number)
 	}
 }
 
+// Moves that all fail for want of tables, after they have claimed both places: nobody may take what is there for gone, or
+// the free place for taken.
+static void failing(struct sim_cpu *cpu, struct world *w, unsigned number)
+{
+	const struct sim_ops *ops = w->env->ops;
+	uint64_t to = GIB(6) + MIB(64), got;
+	struct vmt_map_request request = {.addr = to, .length = MIB(2), .prot = RW, .flags = VMT_MAP_FIXED_NOREPLACE};
+	struct vmt_area area;
+
+	if (PAGE != 4096)
+		return; // the ranges would take tables
+	if (number == 0) {
+		map_fixed(cpu, w, GIB(6), PAGE, 0);
+		expect(cpu, sim_write(cpu, GIB(6), 8, 1), VMT_OK, GIB(6), "write");
+		sim_fail_random(sim_cpu_machine(cpu), SIM_FAIL_FRAME, 1000000, 1);
+	}
+	sim_barrier_wait(cpu, &w->barrier, CPUS);
+	for (unsigned n = 0; n < 20 * w->rounds; n++) {
+		if (number < 2)
+			expect_one_of(cpu, ops->move(w->env->space, REGION, MIB(2), MIB(2), 3, number ? GIB(6) + MIB(128) : to, &got),
+				      BIT(VMT_ERR_NO_MEMORY), REGION, "move");
+		expect(cpu, ops->area_find(w->env->space, REGION, &area), VMT_OK, REGION, "find");
+		demand(cpu, area.start <= REGION && area.end >= REGION + MIB(2), REGION, "a part of the area is missing");
+		if (number == 2)
+			expect(cpu, ops->move(w->env->space, REGION, MIB(2), MIB(2), 0, 0, &got), VMT_OK, REGION, "stay");
+		if (number == 3 && n % 3 == 0) {
+			expect(cpu, ops->map(w->env->space, &request, &got), VMT_OK, to, "map");
+			expect(cpu, ops->unmap(w->env->space, to, MIB(2)), VMT_OK, to, "unmap");
+		}
+	}
+	sim_barrier_wait(cpu, &w->barrier, CPUS);
+	if (number == 0)
+		sim_fail_random(sim_cpu_machine(cpu), SIM_FAIL_FRAME, 0, 1);
+}
+
 const struct hammer_scenario hammer_scenarios[] = {
+	{"moves that fail", failing, REGION, MIB(2), false, 4, NULL},
 	{.name = "disturbed", .run = disturbed, .base = PLACE_A, .length = LENGTH * PAGE},
 	{.name = "forked", .run = forked, .base = PLACE_A, .length = LENGTH * PAGE, .touched = LENGTH},
 	{.name = "pinned pairs", .run = pinned_pairs, .base = REGION, .length = MIB(8)},

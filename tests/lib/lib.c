@@ -2,6 +2,11 @@
 // The machine and the space around each case.
 #include "lib.h"
 
+bool format_fits(enum sim_format format)
+{
+	return sim_ops(format) && sim_format_page(format) == PAGE;
+}
+
 unsigned format_levels(enum sim_format format)
 {
 	return sim_format_levels(format);
@@ -61,12 +66,15 @@ struct vmt_space *env_new_space(struct env *env)
 
 void env_open_with(struct env *env, const struct sim_config *config)
 {
+	struct sim_config larger = *config;
+
+	larger.frames *= PAGE / SIM_FRAME_SIZE;
 	env->format = config->ops->format;
 	env->ops = config->ops;
 	env->end = sim_format_end(env->format);
 	env->levels = format_levels(env->format);
 	env->seed = config->seed;
-	env->machine = sim_machine_create(config);
+	env->machine = sim_machine_create(&larger);
 	env->cpu = sim_self();
 	OK(env->ops->create(sim_port(env->machine), config->cpus, &env->vmt));
 	env->space = env_new_space(env);
@@ -240,7 +248,8 @@ int lib_main(const char *group, const struct lib_case *cases, unsigned count, in
 			bool fault_ad = f >= SIM_FORMATS;
 			char *name;
 
-			if ((fault_ad && (!sim_format_faults_ad(format) || !cases[i].hard)) ||
+			if (!format_fits(format) ||
+			    (fault_ad && (!sim_format_faults_ad(format) || !cases[i].hard)) ||
 			    !chosen(sim_format_name(format), argc, argv))
 				continue;
 			name = calloc(1, 160);

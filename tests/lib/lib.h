@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the tests of the library share: a simulated machine with one space in it, opened and closed around each case,
-// for every format in turn. Closing checks the invariants, compares what CPUs have cached with the tables, and counts
+// for every format in turn whose pages have the size that the program was compiled for (-DVMT_FORMAT=one of them).
+// Closing checks the invariants, compares what CPUs have cached with the tables, and counts
 // what leaked; a case only has to do its own part.
 #ifndef TESTS_LIB_H
 #define TESTS_LIB_H
@@ -19,20 +20,24 @@
 #include "sim.h"
 #include "sim_ops.h"
 
-#define KIB(n) ((uint64_t)(n) << 10)
-#define MIB(n) ((uint64_t)(n) << 20)
-#define GIB(n) ((uint64_t)(n) << 30)
+// With pages of 4 KiB; larger where these are larger, so that as many pages lie there.
+#define KIB(n) ((uint64_t)(n) << 10 << (VMT_PAGE_SHIFT - 12))
+#define MIB(n) (KIB(n) << 10)
+#define GIB(n) (MIB(n) << 10)
 #define PAGE   VMT_PAGE_SIZE
+#define SLOTS  (PAGE / sizeof(uint64_t)) // of a table
 
 #define SPACE_START UINT64_C(0x10000)
 
+// Whether it was built, and its pages have this program's size.
+bool format_fits(enum sim_format format);
 // The levels of tables that the format has.
 unsigned format_levels(enum sim_format format);
 
 // Bytes that one entry of a table of `level` covers.
 static inline uint64_t span(unsigned level)
 {
-	return PAGE << (9 * level);
+	return PAGE << ((VMT_PAGE_SHIFT - 3) * level);
 }
 
 struct env {
@@ -51,7 +56,7 @@ struct lib_case {
 	const char *name;
 	void (*run)(struct env *env);
 	unsigned cpus;		// 0 stands for 2
-	uint64_t frames;	// 0 stands for 16384
+	uint64_t frames;	// of a page's size; 0 stands for 16384
 	unsigned hard;		// also with page faults instead of hardware accessed and dirty bits, where there are both
 };
 
@@ -59,7 +64,7 @@ struct lib_case {
 // can be chosen on the command line by name.
 int lib_main(const char *group, const struct lib_case *cases, unsigned count, int argc, char **argv);
 
-// By themselves, for programs that make machines as they go.
+// By themselves, for programs that make machines as they go. Frames are counted in pages of the format.
 void env_open(struct env *env, enum sim_format format, unsigned cpus, uint64_t frames, uint64_t seed);
 void env_open_with(struct env *env, const struct sim_config *config);
 void env_close(struct env *env);

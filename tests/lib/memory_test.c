@@ -409,13 +409,13 @@ static void supervisor(struct env *env)
 	OK(env->ops->space_destroy(space));
 }
 
-#define FOREIGN (512 - 1)
+#define FOREIGN (SLOTS - 1)
 
 static void root_init(void *owner, void *root_table)
 {
 	uint64_t *root = root_table;
 
-	for (unsigned i = 0; i < 512; i++)
+	for (unsigned i = 0; i < SLOTS; i++)
 		assert_int_equal(root[i], 0);
 	root[FOREIGN] = *(uint64_t *)owner;
 }
@@ -429,8 +429,8 @@ static uint64_t foreign(struct env *env, struct vmt_space *space)
 static void foreign_half(struct env *env)
 {
 	uint64_t owners[2] = {UINT64_C(0xfedcba9876543201), UINT64_C(0xfedcba9876543211)};
-	// The lower half, also where the format could map all.
-	uint64_t end = span(env->levels) / 2;
+	// The lower half, also where the format could map all. (Of some roots the upper half is beyond all addresses.)
+	uint64_t end = env->end < span(env->levels) / 2 ? env->end : span(env->levels) / 2;
 	struct vmt_space_config config = {.start = SPACE_START, .end = end, .root_init = root_init, .owner = &owners[0]};
 	struct vmt_map_request request = {.addr = SPACE_START, .length = end - SPACE_START, .prot = RW,
 					  .flags = VMT_MAP_FIXED};

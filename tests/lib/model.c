@@ -19,12 +19,14 @@ static int compare(const void *a, const void *b)
 void model_init(struct model *model, enum sim_format format)
 {
 	unsigned levels = format_levels(format);
-	uint64_t middle = 4 * span(levels - 1);
+	// The root may have two entries.
+	uint64_t end = sim_format_end(format), middle = (end > 8 * span(levels - 1) ? 4 : 1) * span(levels - 1);
 
 	memset(model, 0, sizeof(*model));
 	add_edges(model, middle);
 	for (unsigned level = 1; level < levels; level++) {
-		add_edges(model, middle + span(level));
+		if (middle + span(level) < end)
+			add_edges(model, middle + span(level));
 		if (level < 3)
 			add_edges(model, middle - span(level));
 	}
@@ -75,7 +77,8 @@ enum vmt_status model_map(struct model *model, unsigned space, unsigned first, u
 	}
 	for (unsigned i = first; i < end; i++)
 		*cell_at(model, space, i) = (struct model_cell){
-			.mapped = true, .shared = request->shared, .grows = request->grows, .prot = request->prot,
+			.mapped = true, .shared = request->shared, .grows = request->grows, .huge = request->huge,
+			.prot = request->prot,
 			.max = request->max, .tag = request->tag, .object = object,
 			.base = model->edge[first] - request->offset};
 	return VMT_OK;
@@ -118,10 +121,21 @@ static bool any_backed(struct model *model, unsigned space, unsigned first, unsi
 	return false;
 }
 
+static void drop_marker(struct model_cell *cell)
+{
+	cell->marker = 0;
+	cell->payload = cell->saved = 0;
+}
+
 enum vmt_status model_release(struct model *model, unsigned space, unsigned first, unsigned end)
 {
-	for (unsigned i = first; i < end; i++)
-		drop_page(cell_at(model, space, i));
+	for (unsigned i = first; i < end; i++) {
+		struct model_cell *cell = cell_at(model, space, i);
+
+		drop_page(cell);
+		if (cell->marker >= VMT_MARKER_SWAP && cell->marker <= VMT_MARKER_DEVICE) // it stood for bytes
+			drop_marker(cell);
+	}
 	return all_mapped(model, space, first, end) ? VMT_OK : VMT_ERR_UNMAPPED;
 }
 
@@ -134,20 +148,86 @@ enum vmt_status model_lazy_free(struct model *model, unsigned space, unsigned fi
 	return all_mapped(model, space, first, end) ? VMT_OK : VMT_ERR_UNMAPPED;
 }
 
-enum vmt_status model_guard(struct model *model, unsigned space, unsigned first, unsigned end, bool install)
+enum vmt_status model_mark(struct model *model, unsigned space, unsigned first, unsigned end, unsigned kind,
+			   uint64_t payload)
 {
-	if (any_backed(model, space, first, end))
-		return VMT_ERR_ARGUMENT;
 	for (unsigned i = first; i < end; i++) {
 		struct model_cell *cell = cell_at(model, space, i);
 
 		if (!cell->mapped)
 			continue;
-		if (install)
-			drop_page(cell);
-		cell->guard = install;
+		drop_page(cell);
+		drop_marker(cell);
+		cell->marker = kind;
+		cell->payload = payload;
 	}
 	return all_mapped(model, space, first, end) ? VMT_OK : VMT_ERR_UNMAPPED;
+}
+
+enum vmt_status model_unmark(struct model *model, unsigned space, unsigned first, unsigned end, unsigned kind)
+{
+	for (unsigned i = first; i < end; i++)
+		if (cell_at(model, space, i)->marker == kind)
+			drop_marker(cell_at(model, space, i));
+	return all_mapped(model, space, first, end) ? VMT_OK : VMT_ERR_UNMAPPED;
+}
+
+enum vmt_status model_guard(struct model *model, unsigned space, unsigned first, unsigned end, bool install)
+{
+	if (any_backed(model, space, first, end))
+		return VMT_ERR_ARGUMENT;
+	return install ? model_mark(model, space, first, end, VMT_MARKER_GUARD, 0) :
+			 model_unmark(model, space, first, end, VMT_MARKER_GUARD);
+}
+
+enum vmt_status model_advise_huge(struct model *model, unsigned space, unsigned first, unsigned end, bool huge)
+{
+	for (unsigned i = first; i < end; i++) {
+		struct model_cell *cell = cell_at(model, space, i);
+
+		if (!cell->mapped)
+			return VMT_ERR_UNMAPPED;
+		cell->huge = huge && cell->object < 0;
+	}
+	return VMT_OK;
+}
+
+enum vmt_status model_take(struct model *model, unsigned space, unsigned at, unsigned kind, uint64_t payload,
+			   bool there, uint64_t value)
+{
+	struct model_cell *cell = cell_at(model, space, at);
+
+	if (!cell->mapped)
+		return VMT_ERR_UNMAPPED;
+	if (cell->shared)
+		return VMT_ERR_ARGUMENT;
+	if (!there)
+		return VMT_ERR_NOT_PRESENT;
+	if (cell->object >= 0 && !cell->own)
+		return VMT_ERR_ARGUMENT; // the object's
+	if (cell->pins)
+		return VMT_ERR_BUSY;
+	drop_page(cell);
+	cell->marker = kind;
+	cell->payload = payload;
+	cell->saved = value;
+	return VMT_OK;
+}
+
+enum vmt_status model_resolve(struct model *model, unsigned space, unsigned at, unsigned kind, uint64_t payload)
+{
+	struct model_cell *cell = cell_at(model, space, at);
+
+	if (!cell->mapped)
+		return VMT_ERR_NOT_PRESENT;
+	if (cell->shared)
+		return VMT_ERR_ARGUMENT;
+	if (cell->marker != kind || cell->payload != payload)
+		return VMT_ERR_NOT_PRESENT;
+	cell->own = true;
+	cell->value = cell->saved;
+	drop_marker(cell);
+	return VMT_OK;
 }
 
 enum vmt_status model_access(struct model *model, unsigned space, unsigned at, vmt_prot access)
@@ -158,8 +238,9 @@ enum vmt_status model_access(struct model *model, unsigned space, unsigned at, v
 		return VMT_ERR_UNMAPPED;
 	if (access == VMT_READ ? !cell->prot : !(cell->prot & access))
 		return VMT_ERR_ACCESS;
-	if (cell->guard)
-		return VMT_ERR_GUARD;
+	if (cell->marker) // the spaces have no handler
+		return cell->marker == VMT_MARKER_GUARD  ? VMT_ERR_GUARD :
+		       cell->marker == VMT_MARKER_POISON ? VMT_ERR_POISON : VMT_ERR_MARKER;
 	if (cell->object >= 0 && (model->edge[at] - cell->base) / PAGE >= model->object[cell->object].pages &&
 	    !cell->own)
 		return VMT_ERR_BUS;
@@ -269,8 +350,8 @@ void model_unpin(struct model *model, unsigned n)
 
 bool model_joins(const struct model_cell *a, const struct model_cell *b)
 {
-	return a->mapped && b->mapped && a->shared == b->shared && a->grows == b->grows && a->prot == b->prot &&
-	       a->max == b->max && a->tag == b->tag && a->object == b->object &&
+	return a->mapped && b->mapped && a->shared == b->shared && a->grows == b->grows && a->huge == b->huge &&
+	       a->prot == b->prot && a->max == b->max && a->tag == b->tag && a->object == b->object &&
 	       (a->object < 0 || a->base == b->base);
 }
 
@@ -287,7 +368,7 @@ static void extend(struct model *model, unsigned space, unsigned like, unsigned 
 {
 	struct model_cell attributes = *cell_at(model, space, like);
 
-	attributes.guard = false;
+	drop_marker(&attributes);
 	drop_page(&attributes);
 	for (unsigned i = first; i < end; i++)
 		*cell_at(model, space, i) = attributes;
@@ -319,7 +400,7 @@ enum vmt_status model_move(struct model *model, unsigned space, unsigned first, 
 		return model_unmap(model, space, first + new_cells, first + old_cells);
 	memcpy(moved, cell_at(model, space, first), kept * sizeof(*moved));
 	attributes = moved[0];
-	attributes.guard = false;
+	drop_marker(&attributes);
 	drop_page(&attributes);
 	for (unsigned i = kept; i < new_cells; i++)
 		moved[i] = attributes;

@@ -22,12 +22,14 @@ struct model_object {
 };
 
 struct model_cell {
-	bool mapped, shared, grows;
+	bool mapped, shared, grows, huge;
 	vmt_prot prot, max;
 	uint32_t tag;
 	int object;		// -1: anonymous and private
 	uint64_t base;		// where the object's byte 0 lies
-	bool guard;
+	unsigned marker;	// enum vmt_marker, guards too; 0: none
+	uint64_t payload;
+	uint64_t saved;		// the first word of the page that was taken against it
 	bool own;		// a page of its own: `value` is its first word
 	bool lazy;		// it may be zero by now
 	unsigned pins;		// who pins the page: bit n for pin n
@@ -51,7 +53,7 @@ struct model {
 struct model_map {
 	vmt_prot prot, max;
 	uint32_t tag;
-	bool shared, grows, noreplace;
+	bool shared, grows, huge, noreplace;
 	int object;		// -1: none; with `shared` one is made
 	uint64_t offset;
 };
@@ -67,6 +69,15 @@ enum vmt_status model_protect(struct model *model, unsigned space, unsigned firs
 enum vmt_status model_release(struct model *model, unsigned space, unsigned first, unsigned end);
 enum vmt_status model_lazy_free(struct model *model, unsigned space, unsigned first, unsigned end);
 enum vmt_status model_guard(struct model *model, unsigned space, unsigned first, unsigned end, bool install);
+enum vmt_status model_mark(struct model *model, unsigned space, unsigned first, unsigned end, unsigned kind,
+			   uint64_t payload);
+enum vmt_status model_unmark(struct model *model, unsigned space, unsigned first, unsigned end, unsigned kind);
+enum vmt_status model_advise_huge(struct model *model, unsigned space, unsigned first, unsigned end, bool huge);
+// `there`: the entry holds a page, and not the zero page; `value` is its first word.
+enum vmt_status model_take(struct model *model, unsigned space, unsigned cell, unsigned kind, uint64_t payload,
+			   bool there, uint64_t value);
+// The page that comes back begins with what was saved.
+enum vmt_status model_resolve(struct model *model, unsigned space, unsigned cell, unsigned kind, uint64_t payload);
 enum vmt_status model_populate(struct model *model, unsigned space, unsigned first, unsigned end, unsigned *done);
 enum vmt_status model_move(struct model *model, unsigned space, unsigned first, unsigned old_cells, unsigned new_cells,
 			   bool fixed, unsigned to);

@@ -303,7 +303,7 @@ static void many_backings(struct env *env)
 
 static void array_limit(struct env *env)
 {
-	struct vmt_space_config config = {.start = SPACE_START, .end = env->end, .array_limit = 8 * 2048};
+	struct vmt_space_config config = {.start = SPACE_START, .end = env->end, .array_limit = 4 * PAGE};
 	struct vmt_map_request request = {.addr = GIB(1), .length = GIB(1), .prot = RW, .flags = VMT_MAP_FIXED};
 	enum vmt_status status = VMT_OK;
 	struct vmt_space_stats stats;
@@ -314,12 +314,12 @@ static void array_limit(struct env *env)
 	OK(env->ops->space_create(env->vmt, &config, &space));
 	OK(env->ops->map(space, &request, &request.addr));
 	for (i = 0; i < 64 && status == VMT_OK; i++)
-		status = env->ops->protect(space, GIB(1) + i * MIB(4), PAGE, VMT_READ);
+		status = env->ops->protect(space, GIB(1) + i * span(1), PAGE, VMT_READ);
 	IS(status, VMT_ERR_LIMIT);
 	env->ops->space_stats(space, &stats);
 	assert_true(stats.array_bytes <= config.array_limit);
 	assert_true(i > 4);
-	OK(env->ops->area_find(space, GIB(1) + (i - 1) * MIB(4), &area));
+	OK(env->ops->area_find(space, GIB(1) + (i - 1) * span(1), &area));
 	assert_int_equal(area.prot, RW);
 	CHECK(env, space);
 	OK(env->ops->protect(space, GIB(1), GIB(1), VMT_READ)); // whole tables need no array

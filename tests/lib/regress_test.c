@@ -187,7 +187,7 @@ static void unmap_at_the_limit(struct env *env)
 {
 	for (unsigned arrays = 1; arrays < 16; arrays++) {
 		struct vmt_space_config config = {.start = SPACE_START, .end = env->end,
-						  .array_limit = arrays * 2048};
+						  .array_limit = arrays * PAGE / 2};
 		struct vmt_map_request request = {.addr = GIB(2) + MIB(2), .length = MIB(512), .prot = RW,
 						  .flags = VMT_MAP_FIXED};
 		enum vmt_status status = VMT_OK;
@@ -281,6 +281,31 @@ static void cut_during_a_fault(struct env *env)
 	lib_expect_bare(env, env->space);
 }
 
+// Somebody pins an object's page; a private mapping that has it in its original shares it with a child all the same.
+static void fork_of_pinned_object(struct env *env)
+{
+	struct vmt_object *object;
+	struct vmt_space *child;
+	uint64_t pa;
+
+	OK(env->ops->object_create(env->vmt, MIB(1), NULL, NULL, &object));
+	lib_map_object(env, object, BASE, MIB(1), 0, RW, 0);
+	lib_map_object(env, object, BASE + MIB(4), MIB(1), 0, RW, VMT_MAP_SHARED);
+	lib_write(env, BASE + MIB(4), 1);
+	assert_int_equal(lib_read(env, BASE), 1);
+	OK(env->ops->page_pin(env->space, BASE + MIB(4), VMT_WRITE, &pa));
+	OK(env->ops->space_fork(env->space, NULL, &child));
+	lib_write(env, BASE + MIB(4), 2);
+	sim_activate(env->cpu, child);
+	assert_int_equal(lib_read(env, BASE), 2);
+	sim_activate(env->cpu, env->space);
+	env->ops->page_unpin(env->vmt, pa);
+	CHECK(env, child);
+	OK(env->ops->space_destroy(child));
+	env->ops->object_put(object);
+	lib_expect_bare(env, env->space);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct lib_case cases[] = {
@@ -296,6 +321,7 @@ int main(int argc, char **argv)
 		{.name = "guard of one table", .run = guard_of_one_table},
 		{.name = "move over tables", .run = move_over_tables},
 		{.name = "cut during a fault", .run = cut_during_a_fault},
+		{.name = "fork of an object's page that is pinned", .run = fork_of_pinned_object},
 	};
 
 	return lib_main("regressions", cases, sizeof(cases) / sizeof(*cases), argc, argv);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""sanitized.py SOURCE BUILD SANITIZERS PROGRAM[:ARGUMENT...]...: builds the tests of the library again in a folder of
-their own with the sanitizers, and runs them. A report of a sanitizer ends a program, which is then a failure.
+"""sanitized.py SOURCE BUILD SANITIZERS FORMATS PROGRAM[:ARGUMENT...]...: builds the tests of the library again in a
+folder of their own with the sanitizers, for some formats, and runs them. A report of a sanitizer ends a program, which is then a failure.
 """
 import os
 import re
@@ -19,10 +19,10 @@ ENVIRONMENT = {
 }
 
 
-def build(source, folder, sanitizers, programs):
+def build(source, folder, sanitizers, formats, programs):
     if not os.path.exists(os.path.join(folder, "build.ninja")):
         command = ["meson", "setup", folder, source, f"-Db_sanitize={sanitizers}", "-Db_lundef=false",
-                   "-Dwerror=false"]
+                   "-Dwerror=false", f"-Dformats={formats}"]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             sys.exit(done.stdout + done.stderr)
@@ -53,9 +53,9 @@ def run(folder, name, arguments):
 
 
 def main():
-    source, folder, sanitizers = sys.argv[1:4]
-    programs = [word.split(":") for word in sys.argv[4:]]
-    build(source, folder, sanitizers, [words[0] for words in programs])
+    source, folder, sanitizers, formats = sys.argv[1:5]
+    programs = [word.split(":") for word in sys.argv[5:]]
+    build(source, folder, sanitizers, formats, [words[0] for words in programs])
     passed = failed = 0
     for name, *arguments in programs:
         counts = run(folder, name, arguments)

@@ -68,7 +68,7 @@ static void refusals(void **state)
 	assert_int_equal(tree_map(PAGE, 0, 0, RW, 0, NULL), VMT_ERR_EMPTY);
 	assert_int_equal(tree_map(UINT64_MAX - PAGE + 1, 2 * PAGE, 0, RW, 0, NULL), VMT_ERR_WRAPPED);
 	assert_int_equal(tree_map(PAGE, PAGE * 2, UINT64_MAX - PAGE + 1, RW, 0, NULL), VMT_ERR_WRAPPED);
-	assert_int_equal(tree_map(UINT64_C(1) << 38, PAGE, 0, RW, 0, NULL), VMT_ERR_OUTSIDE);
+	assert_int_equal(tree_map(TREE_END, PAGE, 0, RW, 0, NULL), VMT_ERR_OUTSIDE);
 	assert_int_equal(tree_map(PAGE, PAGE, 0, 0, 0, NULL), VMT_ERR_ARGUMENT);
 	assert_int_equal(tree_map(PAGE, PAGE, 0, 8, 0, NULL), VMT_ERR_ARGUMENT);
 	assert_int_equal(tree_map(PAGE, PAGE, 0, RW, 7, NULL), VMT_ERR_SIZE);
@@ -154,7 +154,7 @@ static void compare_model(void)
 
 static void random_step(struct sim_cpu *cpu)
 {
-	uint64_t pages = WINDOW / PAGE, unit = sim_random(cpu) % 3 ? 1 : 512;
+	uint64_t pages = WINDOW / PAGE, unit = sim_random(cpu) % 3 ? 1 : SLOTS;
 	uint64_t first = sim_random(cpu) % pages / unit * unit, count = (1 + sim_random(cpu) % (3 * unit)) * unit, done;
 	vmt_prot prot = sim_random(cpu) % 2 ? RW : VMT_READ;
 	uint64_t pa = 3 * DEVICE + first * PAGE + (sim_random(cpu) % 4 ? 0 : PAGE);
@@ -184,10 +184,9 @@ static void random_step(struct sim_cpu *cpu)
 	}
 }
 
-static void at_random(void **state)
+static void at_random_with(uint64_t leaf_sizes)
 {
-	(void)state;
-	open_tree(1);
+	open_tree_with(1, leaf_sizes);
 	memset(model, 0, sizeof(model));
 	for (unsigned i = 0; i < 600; i++) {
 		random_step(sim_self());
@@ -196,9 +195,17 @@ static void at_random(void **state)
 			assert_int_equal(vmt_tree_check(tree), 0);
 		}
 	}
-	assert_int_equal(vmt_tree_unmap(tree, 0, UINT64_C(1) << 38, NULL), VMT_OK);
+	assert_int_equal(vmt_tree_unmap(tree, 0, TREE_END, NULL), VMT_OK);
 	assert_int_equal(vmt_tree_tables(tree), 1);
 	close_tree();
+}
+
+static void at_random(void **state)
+{
+	(void)state;
+	at_random_with(single_leaves());
+	if (vmt_tree_leaf_sizes() != single_leaves())
+		at_random_with(vmt_tree_leaf_sizes());
 }
 
 // ---- Several CPUs ------------------------------------------------------------------------------------------------
@@ -255,7 +262,7 @@ static void together(void **state)
 	assert_int_equal(vmt_tree_check(tree), 0);
 	sim_run_all(machine, rivals, NULL);
 	assert_int_equal(vmt_tree_check(tree), 0);
-	assert_int_equal(vmt_tree_unmap(tree, 0, UINT64_C(1) << 38, NULL), VMT_OK);
+	assert_int_equal(vmt_tree_unmap(tree, 0, TREE_END, NULL), VMT_OK);
 	assert_int_equal(vmt_tree_tables(tree), 1);
 	close_tree();
 }

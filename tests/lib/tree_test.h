@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the tests of the page-table layer on its own share: a tree on a simulated machine, and the simulated machine's
-// decoder as the judge of what is in it. Compiled once for each format, with TEST_DECODER its decoder.
+// decoder as the judge of what is in it. Compiled once for each format, with TEST_DECODER its decoder and TEST_MACHINE
+// its name in enum sim_format.
 #ifndef TESTS_TREE_TEST_H
 #define TESTS_TREE_TEST_H
 
@@ -18,24 +19,59 @@
 #include "sim.h"
 #include "sim_ops.h"
 
-#define PAGE	VMT_PAGE_SIZE
-#define MIB	(UINT64_C(1) << 20)
-#define GIB	(UINT64_C(1) << 30)
-#define RW	(VMT_READ | VMT_WRITE)
-#define DEVICE	(UINT64_C(1) << 38) // memory that is not RAM of the machine
+#define PAGE	   VMT_PAGE_SIZE
+#define INDEX_BITS (VMT_PAGE_SHIFT - 3)
+#define SLOTS	   (1u << INDEX_BITS)
+#define RW	   (VMT_READ | VMT_WRITE)
+
+// As they are with pages of 4 KiB, and as much larger as larger pages make the entries: 2 * MIB is the size of a leaf
+// of level 1, GIB that of an entry of level 2.
+#define MIB	 (PAGE << INDEX_BITS >> 1)
+#define GIB	 (PAGE << 2 * INDEX_BITS)
+#define TREE_END (32 * GIB)
+
+// Memory that is not RAM of the machine, and has the highest bits that the format can say.
+#define DEVICE	 (TEST_DECODER.va_bits == 52 ? UINT64_C(1) << 50 : VMT_PAGE_SHIFT == 16 ? 4 * GIB : 256 * GIB)
 
 static struct sim_machine *machine;
 static struct vmt_tree *tree;
 
-static inline void open_tree(unsigned cpus)
+// The sizes of the format's leaves that are one entry.
+static inline uint64_t single_leaves(void)
+{
+	uint64_t sizes = 0;
+
+	for (unsigned level = 0; level < TEST_DECODER.levels; level++)
+		sizes |= UINT64_C(1) << sim_shift(&TEST_DECODER, level);
+	return sizes & vmt_tree_leaf_sizes();
+}
+
+// Whether an entry of level 2 can be a leaf.
+static inline bool has_gib(void)
+{
+	return vmt_tree_leaf_sizes() & GIB;
+}
+
+static inline void open_tree_on(const struct sim_config *on, void *owner, uint64_t leaf_sizes)
 {
 	struct vmt_tree_config config = {
-		.start = 0, .end = UINT64_C(1) << 38, .owner = &machine, .cpus = cpus, .user = true,
+		.start = 0, .end = TREE_END, .owner = owner, .cpus = on->cpus, .user = true, .leaf_sizes = leaf_sizes,
 	};
 
-	machine = sim_machine_create(&(struct sim_config){
-		.ops = sim_ops(SIM_X86_64_4), .cpus = cpus, .frames = 8192, .seed = 1});
+	machine = sim_machine_create(on);
 	assert_int_equal(vmt_tree_create(sim_port(machine), &config, &tree), VMT_OK);
+}
+
+static inline void open_tree_with(unsigned cpus, uint64_t leaf_sizes)
+{
+	open_tree_on(&(struct sim_config){.ops = sim_ops(TEST_MACHINE), .cpus = cpus,
+					  .frames = 8192 * (PAGE / SIM_FRAME_SIZE), .seed = 1}, &machine, leaf_sizes);
+}
+
+// Without runs of entries: tree_run_test.c is about them.
+static inline void open_tree(unsigned cpus)
+{
+	open_tree_with(cpus, single_leaves());
 }
 
 static inline void close_tree(void)
@@ -47,7 +83,8 @@ static inline void close_tree(void)
 	sim_machine_destroy(machine);
 }
 
-static inline enum vmt_status tree_map(uint64_t addr, uint64_t length, uint64_t pa, vmt_prot prot, uint64_t leaf, uint64_t *done)
+static inline enum vmt_status tree_map(uint64_t addr, uint64_t length, uint64_t pa, vmt_prot prot, uint64_t leaf,
+				       uint64_t *done)
 {
 	struct vmt_tree_map request = {
 		.addr = addr, .length = length, .pa = pa, .prot = prot, .leaf_max = leaf,
@@ -56,38 +93,51 @@ static inline enum vmt_status tree_map(uint64_t addr, uint64_t length, uint64_t 
 	return vmt_tree_map(tree, &request, done);
 }
 
-// What the hardware would find, by the independent decoder. False: nothing.
-static inline bool hardware(uint64_t addr, uint64_t *pa, uint64_t *size, unsigned *may)
+// The entry where the hardware's way to the address ends, by the independent decoder; its level, and all that permits.
+static inline uint64_t *hardware_way(uint64_t addr, struct sim_entry *entry, unsigned *level, unsigned *may)
 {
 	const struct sim_decoder *decoder = &TEST_DECODER;
 	uint64_t table = vmt_tree_root(tree);
 
 	*may = SIM_MAY_ALL;
-	for (unsigned level = decoder->levels - 1;; level--) {
+	for (*level = decoder->levels - 1;; (*level)--) {
 		uint64_t *entries = vmt_port_frame_ptr(sim_port(machine), table);
-		struct sim_entry entry;
+		uint64_t *at = &entries[sim_index(decoder, *level, addr)];
 
-		decoder->decode(entries[addr >> sim_shift(level) & 511], level, &entry);
-		assert_int_not_equal(entry.kind, SIM_ENTRY_BROKEN);
-		if (entry.kind == SIM_ENTRY_ABSENT)
-			return false;
-		*may &= entry.may;
-		table = entry.pa;
-		if (entry.kind == SIM_ENTRY_LEAF) {
-			*size = UINT64_C(1) << sim_shift(level);
-			*pa = entry.pa + (addr & (*size - 1));
-			return true;
-		}
+		decoder->decode(*at, *level, entry);
+		assert_int_not_equal(entry->kind, SIM_ENTRY_BROKEN);
+		*may &= entry->may;
+		if (entry->kind != SIM_ENTRY_TABLE)
+			return at;
+		table = entry->pa;
 	}
 }
 
-// The address maps to `pa` with a leaf of `size` bytes, to the hardware and to the library alike.
+// What the hardware would find. False: nothing.
+static inline bool hardware(uint64_t addr, uint64_t *pa, uint64_t *size, unsigned *may)
+{
+	const struct sim_decoder *decoder = &TEST_DECODER;
+	struct sim_entry entry;
+	unsigned level;
+
+	hardware_way(addr, &entry, &level, may);
+	if (entry.kind == SIM_ENTRY_ABSENT)
+		return false;
+	*size = UINT64_C(1) << (sim_shift(decoder, level) + entry.run_bits);
+	*pa = sim_entry_pa(decoder, &entry, level, addr);
+	return true;
+}
+
+// The address maps to `pa` with a leaf of `size` bytes, to the hardware and to the library alike. (GIB: or the largest
+// leaf below, in a format that has none of that size.)
 static inline void expect(uint64_t addr, uint64_t pa, uint64_t size, bool write)
 {
 	struct vmt_translation translation;
 	uint64_t hard_pa, hard_size;
 	unsigned may;
 
+	if (size == GIB && !has_gib())
+		size = 2 * MIB;
 	assert_true(hardware(addr, &hard_pa, &hard_size, &may));
 	assert_int_equal(hard_pa, pa);
 	assert_int_equal(hard_size, size);
@@ -123,20 +173,12 @@ static inline enum vmt_status tree_replace(uint64_t addr, uint64_t length, uint6
 static inline void hardware_writes(uint64_t addr)
 {
 	const struct sim_decoder *decoder = &TEST_DECODER;
-	uint64_t table = vmt_tree_root(tree);
+	struct sim_entry entry;
+	unsigned level, may;
+	uint64_t *at = hardware_way(addr, &entry, &level, &may);
 
-	for (unsigned level = decoder->levels - 1;; level--) {
-		uint64_t *entry = (uint64_t *)vmt_port_frame_ptr(sim_port(machine), table) + (addr >> sim_shift(level) & 511);
-		struct sim_entry seen;
-
-		decoder->decode(*entry, level, &seen);
-		assert_int_not_equal(seen.kind, SIM_ENTRY_ABSENT);
-		if (seen.kind == SIM_ENTRY_LEAF) {
-			*entry = (*entry | decoder->accessed | decoder->dirty) & ~decoder->clean;
-			return;
-		}
-		table = seen.pa;
-	}
+	assert_int_equal(entry.kind, SIM_ENTRY_LEAF);
+	*at = (*at | decoder->accessed | decoder->dirty) & ~decoder->clean;
 }
 
 #endif

@@ -198,6 +198,7 @@ int main(int argc, char **argv)
 	unsigned ran = run_cases(space_cases, space_case_count, name, seed);
 
 	ran += run_cases(change_cases, change_case_count, name, seed);
+	ran += run_cases(huge_cases, huge_case_count, name, seed);
 	ran += run_cases(tree_cases, tree_case_count, name, seed);
 	printf("%u passed, 0 failed\n", ran);
 	return ran == 0;

@@ -35,15 +35,20 @@ static void walker_flushes(const struct vmt_flush *flush)
 }
 
 // A tree with 2 MiB at LEAF, which the walker has cached.
-static void begin(uint64_t leaf_max)
+static void begin_with(uint64_t leaf_sizes, uint64_t leaf_max)
 {
-	open_tree(2);
+	open_tree_with(2, leaf_sizes);
 	assert_int_equal(tree_map(LEAF, 2 * MIB, DEVICE, RW, leaf_max, NULL), VMT_OK);
 	cached.va = LEAF;
 	cached.any = false;
 	walker_loads();
 	race_on_publish = walker_loads;
 	race_on_flush = walker_flushes;
+}
+
+static void begin(uint64_t leaf_max)
+{
+	begin_with(single_leaves(), leaf_max);
 }
 
 static void end(void)
@@ -67,6 +72,22 @@ static void collapse(uint64_t seed)
 	begin(PAGE);
 	assert_int_equal(vmt_tree_collapse(tree, LEAF, 2 * MIB), 1);
 	end();
+}
+
+// Runs are taken apart and joined, in a format that has any.
+static void run(uint64_t seed)
+{
+	uint64_t runs = vmt_tree_leaf_sizes() & ~single_leaves();
+
+	(void)seed;
+	for (unsigned joined = 0; runs && joined < 2; joined++) {
+		begin_with(single_leaves() | runs, joined ? PAGE : runs & -runs);
+		if (joined)
+			assert_int_equal(vmt_tree_collapse(tree, LEAF, runs & -runs), 1);
+		else
+			assert_int_equal(vmt_tree_unmap(tree, LEAF + PAGE, PAGE, NULL), VMT_OK);
+		end();
+	}
 }
 
 static void replace(uint64_t seed)
@@ -165,6 +186,7 @@ static void detached(uint64_t seed)
 const struct protection_case tree_cases[] = {
 	{"tree-split", split},
 	{"tree-collapse", collapse},
+	{"tree-run", run},
 	{"tree-replace", replace},
 	{"tree-unmap", unmap},
 	{"tree-protect", protect},

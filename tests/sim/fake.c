@@ -44,6 +44,7 @@ const struct sim_ops fake_sv48 = FAKE(SIM_RISCV_SV48, "riscv_sv48");
 const struct sim_ops fake_ept = FAKE(SIM_EPT, "ept");
 const struct sim_ops fake_aarch64_s1 = FAKE(SIM_AARCH64_S1, "aarch64_s1");
 const struct sim_ops fake_aarch64_s2 = FAKE(SIM_AARCH64_S2, "aarch64_s2");
+const struct sim_ops fake_aarch64_s1_64k = FAKE(SIM_AARCH64_S1_64K, "aarch64_s1_64k");
 const struct sim_ops fake_vtd_ss = FAKE(SIM_VTD_SS, "vtd_ss");
 
 struct sim_machine *fake_machine(const struct sim_ops *ops, unsigned cpus, const struct sim_hostility *hostility)

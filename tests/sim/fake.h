@@ -27,7 +27,7 @@ struct vmt_space {
 };
 
 extern const struct sim_ops fake_x86_4, fake_x86_5, fake_sv39, fake_sv48;
-extern const struct sim_ops fake_ept, fake_aarch64_s1, fake_aarch64_s2, fake_vtd_ss;
+extern const struct sim_ops fake_ept, fake_aarch64_s1, fake_aarch64_s1_64k, fake_aarch64_s2, fake_vtd_ss;
 
 // Chooses for sim_hostility: always the cached translation and entry; always a new walk.
 extern const struct sim_hostility fake_always_cached, fake_always_walk;

@@ -62,6 +62,45 @@ static void frames(void **state)
 	sim_machine_destroy(machine);
 }
 
+// Frames of 64 KiB and 2 MiB: side by side, aligned, and given back whole or page by page.
+static void large_frames(void **state)
+{
+	struct sim_machine *machine = sim_machine_create(&(struct sim_config){
+		.ops = &fake_x86_4, .cpus = 1, .frames = 2000, .seed = 3 });
+	uint64_t pa, small[40], *words;
+
+	(void)state;
+	for (unsigned i = 0; i < 40; i++)
+		small[i] = fake_frame(machine);
+	for (unsigned round = 0; round < 50; round++) {
+		uint64_t bytes = round & 1 ? UINT64_C(1) << 21 : UINT64_C(1) << 16;
+
+		pa = vmt_port_frame_alloc(machine, bytes, round & 2);
+		assert_int_not_equal(pa, VMT_NO_FRAME);
+		assert_int_equal(pa & (bytes - 1), 0);
+		words = vmt_port_frame_ptr(machine, pa);
+		for (uint64_t i = 0; i < bytes / 8; i += 61) {
+			assert_int_equal(words[i] == 0, !!(round & 2));
+			words[i] = 1;
+		}
+		for (uint64_t at = 0; at < bytes; at += SIM_FRAME_SIZE)
+			assert_true(sim_frame_allocated(machine, pa + at, NULL));
+		assert_int_equal(counts_of(machine).frames, 40 + bytes / SIM_FRAME_SIZE);
+		for (uint64_t at = 0; round & 4 && at < bytes; at += SIM_FRAME_SIZE)
+			vmt_port_frame_free(machine, pa + at, SIM_FRAME_SIZE);
+		if (!(round & 4))
+			vmt_port_frame_free(machine, pa, bytes);
+		assert_int_equal(counts_of(machine).frames, 40);
+	}
+	// Of the four places for 2 MiB, one has frames in use and one goes over the end.
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_not_equal(vmt_port_frame_alloc(machine, UINT64_C(1) << 21, false), VMT_NO_FRAME);
+	assert_int_equal(vmt_port_frame_alloc(machine, UINT64_C(1) << 21, false), VMT_NO_FRAME);
+	for (unsigned i = 0; i < 40; i++)
+		vmt_port_frame_free(machine, small[i], SIM_FRAME_SIZE);
+	sim_machine_destroy(machine);
+}
+
 static void blocks(void **state)
 {
 	struct sim_machine *machine = begin();
@@ -233,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames),
+		cmocka_unit_test(large_frames),
 		cmocka_unit_test(blocks),
 		cmocka_unit_test(failures_by_number),
 		cmocka_unit_test(failures_by_chance),
