@@ -6,7 +6,8 @@
 
 #define JUDGE_MEMORY	     UINT64_C(0x80000000)
 #define JUDGE_DIRECT	     UINT64_C(0xffff000000000000)
-#define JUDGE_VA_BITS	     48
+#define JUDGE_VA_BITS	     FMT_VA_BITS
+#define JUDGE_PA_BITS	     (FMT_VA_BITS == 52 ? 52 : 48)
 #define JUDGE_TELLS_ABSENT   1
 #define JUDGE_SOFTWARE_MARKS 1
 #define JUDGE_TRANSLATES     1

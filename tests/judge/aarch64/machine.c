@@ -5,11 +5,18 @@
 
 #define USER_ALIAS UINT64_C(0xffff008000000000) // start.S
 
+// TCR_EL1, of the lower half as the format has it, in the place of 48 bits in and out and 4 KiB (start.S).
+#define TCR_TG0	 ((uint64_t)(VMT_PAGE_SHIFT == 12 ? 0 : VMT_PAGE_SHIFT == 14 ? 2 : 1) << 14)
+#define TCR_T0SZ UINT64_C(63)
+#define TCR_IPS	 (UINT64_C(7) << 32)
 #define TCR_HA	 (UINT64_C(1) << 39)
 #define TCR_HD	 (UINT64_C(1) << 40)
+#define TCR_DS	 (UINT64_C(1) << 59) // 52 bits with 4 and 16 KiB, and shareability in this register
+#define WIDE	 (FMT_VA_BITS == 52)
 #define ESR_FNV	 (UINT64_C(1) << 10) // the fault's address is not known
 #define ESR_WNR	 (UINT64_C(1) << 6)
 #define PAR_FAULT UINT64_C(1)
+#define STATUS_ABSENT_ABOVE 0x2b // a translation fault of level -1
 
 enum { // ESR_EL1.EC
 	CLASS_SVC = 0x15,
@@ -33,20 +40,44 @@ void a64_store(void);
 	})
 #define sys_write(name, value) __asm__ volatile("msr " name ", %0\n\tisb" ::"r"((uint64_t)(value)) : "memory")
 
+// ID_AA64MMFR0_EL1: the granule, and with 52 bits FEAT_LPA2, or FEAT_LPA and (ID_AA64MMFR2_EL1) FEAT_LVA.
+static bool has_format(void)
+{
+	uint64_t features = sys_read("id_aa64mmfr0_el1");
+
+	if (WIDE && (features & 15) < 6)
+		return false;
+	switch (VMT_PAGE_SHIFT) {
+	case 12:
+		return (features >> 28 & 15) == WIDE || (!WIDE && (features >> 28 & 15) == 1);
+	case 14:
+		return (features >> 20 & 15) >= 1u + WIDE;
+	default:
+		// ID_AA64MMFR2_EL1, which the assembler knows from ARMv8.2 on
+		return !(features >> 24 & 15) && (!WIDE || sys_read("s3_0_c0_c7_2") >> 16 & 15);
+	}
+}
+
 void machine_start(void)
 {
+	uint64_t tcr = sys_read("tcr_el1") & ~(TCR_T0SZ | TCR_IPS);
+
 	// ID_AA64MMFR1_EL1: HAFDBS says that the hardware manages both marks, PAN that there is one.
 	uint64_t features = sys_read("id_aa64mmfr1_el1");
 
 	if ((features & 15) < 2 || !(features >> 20 & 15))
 		judge_skip("the processor does not write access flags and dirty states, or has no PAN");
+	if (!has_format())
+		judge_skip("the processor lacks the granule, or 52 bits with it");
+	tcr |= (64 - FMT_VA_BITS) | TCR_TG0 | (uint64_t)(WIDE ? 6 : 5) << 32;
+	sys_write("tcr_el1", WIDE && VMT_PAGE_SHIFT != 16 ? tcr | TCR_DS : tcr);
 	machine_hardware_marks(true);
 	machine_strict(false);
 }
 
 void machine_use(uint64_t root)
 {
-	static _Alignas(4096) const uint64_t nothing[512];
+	static _Alignas(PAGE) const uint64_t nothing[FMT_SLOTS];
 
 	sys_write("ttbr0_el1", root == NOWHERE ? (uint64_t)nothing - JUDGE_DIRECT : root);
 	machine_flush_all();
@@ -96,13 +127,14 @@ void machine_code(uint32_t code[4], uint32_t token)
 	__asm__ volatile("dsb ish\n\tic iallu\n\tdsb ish\n\tisb" ::: "memory");
 }
 
-// A fault status code, as ESR_EL1 and PAR_EL1 have it. The architecture counts levels from the root.
+// A fault status code, as ESR_EL1 and PAR_EL1 have it. The architecture's level 3 is level 0 here, and its level -1 has
+// codes of its own.
 static void describe(struct judge_result *result, uint64_t status)
 {
 	static const enum judge_outcome outcomes[] = {OTHER, ABSENT, UNMARKED, DENIED};
 
-	result->outcome = status < 16 ? outcomes[status >> 2] : OTHER;
-	result->level = FMT_TOP - (int)(status & 3);
+	result->outcome = status < 16 ? outcomes[status >> 2] : status == STATUS_ABSENT_ABOVE ? ABSENT : OTHER;
+	result->level = status == STATUS_ABSENT_ABOVE ? 4 : 3 - (int)(status & 3);
 }
 
 struct judge_result machine_access(enum judge_who who, enum judge_access access, uint64_t va, uint64_t value)
@@ -129,6 +161,17 @@ struct judge_result machine_access(enum judge_who who, enum judge_access access,
 	return result;
 }
 
+// Normal write-back memory, inner shareable (PAR_EL1.ATTR and SH), normal memory that is not cacheable, or
+// device-nGnRE. These two are outer shareable whatever the entry says; the emulator repeats what it says. Nothing else
+// is what the format promises.
+static bool kind_of_memory(uint64_t par, enum vmt_memory *memory)
+{
+	unsigned attr = par >> 56, share = par >> 7 & 3;
+
+	*memory = attr == 0x44 ? VMT_MEMORY_NONCACHED : attr == 0x04 ? VMT_MEMORY_DEVICE : VMT_MEMORY_NORMAL;
+	return attr == 0xff ? share == 3 : share >= 2 && *memory != VMT_MEMORY_NORMAL;
+}
+
 struct judge_result machine_translate(enum judge_who who, enum judge_access access, uint64_t va)
 {
 	struct judge_result result = {.outcome = OTHER, .level = -1};
@@ -148,9 +191,7 @@ struct judge_result machine_translate(enum judge_who who, enum judge_access acce
 		describe(&result, par >> 1 & 63);
 		return result;
 	}
-	// Normal write-back memory, inner shareable (PAR_EL1.ATTR and SH), or it is not what the format promises.
-	if (par >> 56 == 0xff && (par >> 7 & 3) == 3)
-		result.outcome = ALLOWED;
+	result.outcome = kind_of_memory(par, &result.memory) ? ALLOWED : OTHER;
 	result.value = (par & (((UINT64_C(1) << 52) - 1) & ~VMT_PAGE_MASK)) | (va & VMT_PAGE_MASK);
 	return result;
 }

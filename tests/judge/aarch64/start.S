@@ -5,15 +5,16 @@
  */
 	.arch armv8.5-a
 
-#define NORMAL	0x705			/* inner shareable, accessed, memory type 1, a block */
-#define DEVICE	0x409
+/* Shareability is in TCR_EL1: with 52 bits its place in an entry is an address's. */
+#define NORMAL	0x40d			/* accessed, memory type 3, a block */
+#define DEVICE	0x411
 #define EL0	0x00200000000000c0	/* PXN, EL0, read-only */
 
 	.section .text.start, "ax"
 	.globl start
 start:
-	/* Memory types: 0 for the library's leaves and 1 for the image's, write-back; 2 is for devices. */
-	mov x0, #0xffff
+	/* Memory types: 0 to 2 as the library's format asks; 3 for the image's memory, 4 for its devices. */
+	ldr x0, =0x00ff4404ff
 	msr mair_el1, x0
 	adrp x0, root
 	msr ttbr1_el1, x0

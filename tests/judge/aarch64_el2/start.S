@@ -8,7 +8,6 @@
 
 #define NORMAL	0x745			/* inner shareable, accessed, memory type 1, a block */
 #define DEVICE	0x449
-#define GUEST	0x7fd			/* stage 2: write-back, readable, writable, executable, a block */
 
 	.section .text.start, "ax"
 	.globl start
@@ -29,8 +28,6 @@ start:
 	/* The guest: no stage 1, and its exceptions come here. */
 	ldr x0, =0x30d00800
 	msr sctlr_el1, x0
-	ldr x0, =guest_vectors + 0xff8000000000
-	msr vbar_el1, x0
 	isb
 	bl judge_main
 
@@ -61,7 +58,8 @@ a64_store:
 	svc #0
 
 	.balign 2048
-guest_vectors:
+	.globl a64_vectors
+a64_vectors:				/* the guest's */
 	.rept 16
 	.balign 128
 	hvc #0
@@ -98,11 +96,6 @@ first:
 	.quad 0x80000000 + NORMAL
 	.quad 0xc0000000 + NORMAL
 	.fill 508, 8, 0
-	.globl a64_window
-a64_window:
-	.quad 0
-	.quad 0x40000000 + GUEST
-	.fill 510, 8, 0
 
 	.bss
 	.balign 16

@@ -18,6 +18,19 @@
 #define JUDGE_VA_BITS (FMT_VA_BITS - 1)
 #endif
 
+// Bits of physical address that a machine can tell which has less memory (JUDGE_TRANSLATES).
+#ifndef JUDGE_PA_BITS
+#define JUDGE_PA_BITS 48
+#endif
+
+// Only a device uses the tables (tests/judge/iommu): it has no modes, executes nothing, and marks nothing.
+#ifndef JUDGE_DEVICE
+#define JUDGE_DEVICE 0
+#endif
+
+#define MODES	    (JUDGE_DEVICE ? 1 : 2)	// the tests are made once for supervisors' leaves, once for users'
+#define LAST_ACCESS (JUDGE_DEVICE ? WRITE : EXECUTE)
+
 #define PAGE	VMT_PAGE_SIZE
 #define MIB	(UINT64_C(1) << 20)
 #define GIB	(UINT64_C(1) << 30)
@@ -65,14 +78,19 @@ void port_settle(void);
 
 extern struct vmt_tree *judge_tree;
 extern bool judge_user; // its leaves are for user mode
+extern enum vmt_memory judge_memory; // what is probed is of this kind, to machines that can tell; normal in most cases
 
 void judge_open(bool user);
+void judge_open_sizes(bool user, uint64_t leaf_sizes); // the leaves that the tree may use (vmt_tree_config)
 void judge_close(void);
 
 // vmt_tree_map, which has to succeed; then what an embedder does after mapping.
 void judge_map(uint64_t va, uint64_t length, uint64_t pa, vmt_prot prot, uint64_t leaf_max);
 void judge_unmap(uint64_t va, uint64_t length);
 void judge_protect(uint64_t va, uint64_t length, vmt_prot prot);
+
+// What an embedder does after mapping, where an absence may be cached.
+void judge_mapped(void);
 
 // Unmaps everything; every table is given back.
 void judge_empty(void);
@@ -101,6 +119,7 @@ void judge_probe_leaf(uint64_t va, uint64_t pa, unsigned level, vmt_prot prot);
 uint64_t judge_va(unsigned level, unsigned n);
 uint64_t judge_pa(unsigned level);
 
+const char *judge_mode(void);
 const char *judge_size(unsigned level);
 const char *judge_prot(vmt_prot prot);
 uint64_t judge_accesses(void);
@@ -111,6 +130,11 @@ void cases_leaves(void);	// leaves.c
 void cases_marks(void);		// marks.c: accessed and dirty
 void cases_markers(void);	// markers.c
 void cases_edits(void);		// edits.c: markers, replace, split, collapse, test-and-clear by the library
+void cases_runs(void);		// runs.c
+void cases_memory(void);	// memory.c: kinds of memory
 void cases_random(void);	// random.c
+#if JUDGE_DEVICE
+void cases_device(void);	// iommu/cases.c
+#endif
 
 #endif

@@ -2,11 +2,6 @@
 // Leaves of every size and permission, mapped, protected, cut and unmapped by the library.
 #include "judge.h"
 
-static const char *mode(void)
-{
-	return judge_user ? "user" : "supervisor";
-}
-
 // ---- One leaf ----------------------------------------------------------------------------------------------------
 
 // Mapped, reached, unmapped, gone; at the first and the last address and at one between.
@@ -14,7 +9,7 @@ static void one_leaf(unsigned level, vmt_prot prot)
 {
 	uint64_t span = fmt_span(level), pa = judge_pa(level);
 
-	judge_case("%s leaf %s %s", mode(), judge_size(level), judge_prot(prot));
+	judge_case("%s leaf %s %s", judge_mode(), judge_size(level), judge_prot(prot));
 	for (unsigned n = 0; n < 3; n++) {
 		uint64_t va = judge_va(level, n), flushes;
 		struct vmt_translation translation;
@@ -42,7 +37,7 @@ static void protect_leaf(unsigned level)
 	static const vmt_prot prots[] = {VMT_READ, VMT_READ | VMT_WRITE, VMT_READ | VMT_EXEC, VMT_RWX};
 	uint64_t va = judge_va(level, 2), span = fmt_span(level), pa = judge_pa(level);
 
-	judge_case("%s leaf %s from each permission to each", mode(), judge_size(level));
+	judge_case("%s leaf %s from each permission to each", judge_mode(), judge_size(level));
 	judge_map(va, span, pa, VMT_READ, 0);
 	for (unsigned n = 0; n < COUNT(prots) * COUNT(prots); n++) {
 		judge_protect(va, span, prots[n / COUNT(prots)]);
@@ -62,8 +57,8 @@ static void stale_leaf(unsigned level)
 	uint64_t at = pa > JUDGE_MEMORY ? pa : JUDGE_MEMORY;
 	enum judge_who who = judge_user ? USER : SUPERVISOR;
 
-	judge_case("%s leaf %s is not used once it is gone", mode(), judge_size(level));
-	for (enum judge_access access = READ; access <= EXECUTE; access++) {
+	judge_case("%s leaf %s is not used once it is gone", judge_mode(), judge_size(level));
+	for (enum judge_access access = READ; access <= LAST_ACCESS; access++) {
 		judge_map(va, span, pa, VMT_RWX, 0);
 		judge_access(who, access, va + at - pa, at, ALLOWED);
 		if (access != READ) {
@@ -135,7 +130,7 @@ static void cut_leaf(unsigned level, unsigned part)
 	uint64_t start = (base + in / 3) & ~(length - 1), end = start + length;
 	unsigned at;
 
-	judge_case("%s leaf %s without %s", mode(), judge_size(level), judge_size(part));
+	judge_case("%s leaf %s without %s", judge_mode(), judge_size(level), judge_size(part));
 	judge_map(va, span, pa, VMT_RWX, 0);
 	judge_unmap(va + start - pa, length);
 	probe_cut(va, pa, level, start, end, VMT_RWX, 0);
@@ -145,7 +140,7 @@ static void cut_leaf(unsigned level, unsigned part)
 	judge_unmap(va, span);
 	judge_require_empty();
 
-	judge_case("%s leaf %s with %s read-only", mode(), judge_size(level), judge_size(part));
+	judge_case("%s leaf %s with %s read-only", judge_mode(), judge_size(level), judge_size(part));
 	judge_map(va, span, pa, VMT_RWX, 0);
 	judge_protect(va + start - pa, length, VMT_READ);
 	probe_cut(va, pa, level, start, end, VMT_RWX, VMT_READ);
@@ -162,7 +157,7 @@ static void cut_leaf(unsigned level, unsigned part)
 // A page at each power of two, each with memory of its own: no two addresses share an index.
 static void address_bits(void)
 {
-	judge_case("%s pages at every bit of the address", mode());
+	judge_case("%s pages at every bit of the address", judge_mode());
 	for (unsigned bit = VMT_PAGE_SHIFT; bit < JUDGE_VA_BITS; bit++)
 		judge_map(UINT64_C(1) << bit, PAGE, JUDGE_MEMORY + 7 * bit * PAGE, VMT_RWX, 0);
 	for (unsigned bit = VMT_PAGE_SHIFT; bit < JUDGE_VA_BITS; bit++)
@@ -171,7 +166,7 @@ static void address_bits(void)
 	judge_probe(3 * PAGE, NOWHERE, 0);
 	judge_unmap(0, VA_END);
 
-	judge_case("%s pages at every bit of memory", mode());
+	judge_case("%s pages at every bit of memory", judge_mode());
 	for (unsigned bit = VMT_PAGE_SHIFT; bit < 30; bit++) {
 		uint64_t pa = JUDGE_MEMORY | UINT64_C(1) << bit;
 
@@ -185,8 +180,8 @@ static void address_bits(void)
 // Where the machine has no memory, its translation still says the address.
 static void wide_addresses(unsigned level)
 {
-	judge_case("%s leaf %s at every bit of the physical address", mode(), judge_size(level));
-	for (unsigned bit = fmt_shift(level); bit < 48; bit++) {
+	judge_case("%s leaf %s at every bit of the physical address", judge_mode(), judge_size(level));
+	for (unsigned bit = fmt_shift(level); bit < JUDGE_PA_BITS; bit++) {
 		uint64_t pa = UINT64_C(1) << bit, va = judge_va(level, 2), offset = fmt_span(level) - 8;
 		struct judge_result got;
 
@@ -204,7 +199,7 @@ static void one_range(void)
 {
 	uint64_t length = 512 * MIB + 2 * PAGE, va = 3 * GIB - PAGE, pa = JUDGE_MEMORY + 64 * MIB - PAGE;
 
-	judge_case("%s range of many sizes", mode());
+	judge_case("%s range of many sizes", judge_mode());
 	judge_map(va, length, pa, VMT_RWX, 0);
 	for (uint64_t offset = 0; offset < length; offset += offset < 4 * PAGE ? PAGE : 2 * MIB - PAGE)
 		judge_probe(va + offset, pa + offset, VMT_RWX);
@@ -226,14 +221,14 @@ void cases_leaves(void)
 		VMT_READ, VMT_WRITE, VMT_EXEC, VMT_READ | VMT_WRITE, VMT_READ | VMT_EXEC, VMT_RWX,
 	};
 
-	for (unsigned user = 0; user < 2; user++) {
+	for (unsigned user = 0; user < MODES; user++) {
 		judge_open(user);
 		for (unsigned level = 0; level < FMT_LEAF_LEVELS; level++) {
 			for (unsigned i = 0; i < COUNT(prots); i++)
 				one_leaf(level, prots[i]);
 			protect_leaf(level);
 			stale_leaf(level);
-			for (unsigned part = 0; part < level && part < 2; part++)
+			for (unsigned part = 0; part < level && part < 2 && 4 * fmt_span(part) <= GIB; part++)
 				cut_leaf(level, part);
 #if JUDGE_TRANSLATES
 			wide_addresses(level);

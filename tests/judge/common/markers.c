@@ -4,6 +4,7 @@
 
 static const char *const kinds[] = {
 	"empty", "parked", "guard", "swap", "migration", "device", "poison", "busy",
+	[MARKER_OWN] = "own", [MARKER_LAST] = "last",
 };
 
 static void one_entry(_Atomic(uint64_t) *entry, uint64_t value, uint64_t va, uint64_t end)
@@ -55,8 +56,9 @@ static void one_level(unsigned level)
 	at = va + (pa > JUDGE_MEMORY ? pa : JUDGE_MEMORY) - pa;
 	entry = judge_entry(va, &found);
 	held = atomic_load_explicit(entry, memory_order_relaxed);
-	for (enum marker_kind kind = MARKER_PARKED; kind <= MARKER_BUSY; kind++) {
-		judge_case("marker %s at level %u faults (%s)", kinds[kind], level, judge_user ? "user" : "supervisor");
+	// Of the embedder's own kinds the first and the last have every bit that the others have.
+	for (unsigned kind = MARKER_PARKED; kind <= MARKER_LAST; kind = kind == MARKER_OWN ? MARKER_LAST : kind + 1) {
+		judge_case("marker %s at level %u faults (%s)", kinds[kind], level, judge_mode());
 		judge_require(found == level);
 		if (held)
 			judge_probe(at, at - va + pa, VMT_READ);
@@ -74,7 +76,7 @@ static void one_level(unsigned level)
 
 void cases_markers(void)
 {
-	for (unsigned user = 0; user < 2; user++) {
+	for (unsigned user = 0; user < MODES; user++) {
 		judge_open(user);
 		for (unsigned level = 0; level <= FMT_TOP && fmt_span(level) < VA_END; level++)
 			one_level(level);

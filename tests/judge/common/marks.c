@@ -7,6 +7,33 @@ static uint64_t load(_Atomic(uint64_t) *entry)
 	return atomic_load_explicit(entry, memory_order_relaxed);
 }
 
+#if JUDGE_DEVICE
+// The machine writes no marks: neither clean leaves nor others change.
+static void no_marks(unsigned level)
+{
+	uint64_t va = judge_va(level, 2), pa = judge_pa(level), span = fmt_span(level);
+	_Atomic(uint64_t) *entry;
+	unsigned found;
+
+	judge_case("%s leaf %s is left alone", judge_mode(), judge_size(level));
+	judge_map(va, span, pa, VMT_RWX, 0);
+	entry = judge_entry(va, &found);
+	judge_require(found == level);
+	for (unsigned n = 0; n < 3; n++) {
+		uint64_t clean = fmt_clean(load(entry));
+		uint64_t value = n == 0 ? clean : n == 1 ? fmt_set_accessed(clean) : fmt_set_dirty(clean);
+
+		judge_write(entry, value);
+		judge_probe(va, pa, VMT_RWX);
+		judge_require(load(entry) == value);
+		judge_write(entry, value = fmt_read_only(value));
+		judge_probe(va, pa, VMT_READ);
+		judge_require(load(entry) == value);
+		judge_write(entry, fmt_with_prot(value, VMT_RWX));
+	}
+	judge_empty();
+}
+#else
 static enum judge_who owner(void)
 {
 	return judge_user ? USER : SUPERVISOR;
@@ -53,7 +80,7 @@ static void hardware_marks(unsigned level)
 	_Atomic(uint64_t) *entry;
 	unsigned found;
 
-	judge_case("%s leaf %s is marked by what it allows", judge_user ? "user" : "supervisor", judge_size(level));
+	judge_case("%s leaf %s is marked by what it allows", judge_mode(), judge_size(level));
 	judge_map(va, span, pa, VMT_RWX, 0);
 	entry = judge_entry(va, &found);
 	judge_require(found == level);
@@ -70,7 +97,7 @@ static void hardware_marks(unsigned level)
 	judge_write(entry, load(entry));
 	judge_access(owner(), WRITE, va + (at - pa), at, ALLOWED);
 
-	judge_case("%s leaf %s is not marked by what it denies", judge_user ? "user" : "supervisor", judge_size(level));
+	judge_case("%s leaf %s is not marked by what it denies", judge_mode(), judge_size(level));
 	unmarked_by(entry, owner(), EXECUTE, va + (at - pa), at);
 	judge_protect(va, span, VMT_READ);
 	unmarked_by(entry, owner(), WRITE, va + (at - pa), at);
@@ -78,6 +105,8 @@ static void hardware_marks(unsigned level)
 		unmarked_by(entry, USER, WRITE, va + (at - pa), at);
 	judge_empty();
 }
+
+#endif
 
 // What the hardware writes into tables on the way, if anything, does not make them other tables.
 static void marks_in_tables(void)
@@ -107,7 +136,7 @@ static void software_marks(unsigned level)
 	_Atomic(uint64_t) *entry;
 	unsigned found;
 
-	judge_case("%s leaf %s is marked by software", judge_user ? "user" : "supervisor", judge_size(level));
+	judge_case("%s leaf %s is marked by software", judge_mode(), judge_size(level));
 	machine_hardware_marks(false);
 	judge_map(va, span, pa, VMT_RWX, 0);
 	judge_probe_leaf(va, pa, level, VMT_RWX);
@@ -136,12 +165,16 @@ static void software_marks(unsigned level)
 
 void cases_marks(void)
 {
-	for (unsigned user = 0; user < 2; user++) {
+	for (unsigned user = 0; user < MODES; user++) {
 		judge_open(user);
 		for (unsigned level = 0; level < FMT_LEAF_LEVELS; level++)
+#if JUDGE_DEVICE
+			no_marks(level);
+#else
 			hardware_marks(level);
+#endif
 #if JUDGE_SOFTWARE_MARKS
-		for (unsigned level = 0; level < FMT_LEAF_LEVELS && level < 3; level++)
+		for (unsigned level = 0; level < FMT_LEAF_LEVELS && fmt_span(level) <= GIB; level++)
 			software_marks(level);
 #endif
 		marks_in_tables();

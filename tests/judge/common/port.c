@@ -2,9 +2,9 @@
 // The library's port: one processor, table frames from an array, a flush by the machine's own instructions.
 #include "judge.h"
 
-#define FRAMES 4096
+#define FRAMES (PAGE == 4096 ? 4096 : 64 * MIB / PAGE)
 
-static _Alignas(4096) unsigned char memory[FRAMES][4096];
+static _Alignas(PAGE) unsigned char memory[FRAMES][PAGE];
 static struct vmt_frame metadata[FRAMES];
 static bool taken[FRAMES];
 static unsigned held, next;
@@ -52,7 +52,7 @@ uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 		taken[next] = true;
 		held++;
 		// What is not asked for zeroed gets entries that no decoder may see.
-		for (unsigned n = 0; n < 4096; n++)
+		for (unsigned n = 0; n < PAGE; n++)
 			memory[next][n] = zero ? 0 : 0xff;
 		return memory_pa() + next * PAGE;
 	}
@@ -68,7 +68,7 @@ void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)
 		vmt_port_fatal(port, "a frame is freed that is not held");
 	taken[n] = false;
 	held--;
-	for (unsigned i = 0; i < 4096; i++)
+	for (unsigned i = 0; i < PAGE; i++)
 		memory[n][i] = 0xff;
 }
 
@@ -103,10 +103,13 @@ void vmt_port_mem_free(void *port, void *at, size_t bytes)
 
 void vmt_port_flush(void *port, const struct vmt_flush *flush)
 {
-	uint64_t pages = 0;
-
 	(void)port;
 	flushes++;
+#if JUDGE_DEVICE
+	machine_flush(flush);
+#else
+	uint64_t pages = 0;
+
 	for (unsigned i = 0; i < flush->count; i++)
 		pages += (flush->ranges[i].end - flush->ranges[i].start) / PAGE;
 	if (flush->all || flush->tables || pages > 64) {
@@ -116,6 +119,7 @@ void vmt_port_flush(void *port, const struct vmt_flush *flush)
 	for (unsigned i = 0; i < flush->count; i++)
 		for (uint64_t va = flush->ranges[i].start; va < flush->ranges[i].end; va += PAGE)
 			machine_flush_page(va);
+#endif
 }
 
 // ---- One processor -----------------------------------------------------------------------------------------------

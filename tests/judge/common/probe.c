@@ -4,6 +4,7 @@
 
 struct vmt_tree *judge_tree;
 bool judge_user;
+enum vmt_memory judge_memory;
 
 static uint64_t accesses;
 static unsigned frames_before;
@@ -15,15 +16,22 @@ uint64_t judge_accesses(void)
 
 // ---- The tree ----------------------------------------------------------------------------------------------------
 
-void judge_open(bool user)
+void judge_open_sizes(bool user, uint64_t leaf_sizes)
 {
-	struct vmt_tree_config config = {.start = 0, .end = VA_END, .cpus = 1, .user = user};
+	struct vmt_tree_config config = {
+		.start = 0, .end = VA_END, .cpus = 1, .user = user, .leaf_sizes = leaf_sizes,
+	};
 
 	frames_before = port_frames();
 	judge_user = user;
 	if (vmt_tree_create(NULL, &config, &judge_tree) != VMT_OK)
 		vmt_port_fatal(NULL, "no tree");
 	machine_use(vmt_tree_root(judge_tree));
+}
+
+void judge_open(bool user)
+{
+	judge_open_sizes(user, 0);
 }
 
 void judge_close(void)
@@ -37,6 +45,17 @@ void judge_close(void)
 	judge_require(port_frames() == frames_before);
 }
 
+// Who maps flushes, or flushes when the fault comes.
+void judge_mapped(void)
+{
+#if JUDGE_DEVICE
+	machine_mapped();
+#else
+	if (FMT_SPURIOUS_FLUSH)
+		machine_flush_all();
+#endif
+}
+
 void judge_map(uint64_t va, uint64_t length, uint64_t pa, vmt_prot prot, uint64_t leaf_max)
 {
 	struct vmt_tree_map map = {.addr = va, .length = length, .pa = pa, .prot = prot, .leaf_max = leaf_max};
@@ -44,9 +63,7 @@ void judge_map(uint64_t va, uint64_t length, uint64_t pa, vmt_prot prot, uint64_
 
 	judge_require(vmt_tree_map(judge_tree, &map, &done) == VMT_OK);
 	judge_require(done == length);
-	// An absence may be cached: who maps flushes, or flushes when the fault comes.
-	if (FMT_SPURIOUS_FLUSH)
-		machine_flush_all();
+	judge_mapped();
 }
 
 // What the tree took away has to be gone when the call returns.
@@ -100,9 +117,7 @@ static const char *const outcomes[] = {"allowed", "absent", "denied", "unmarked"
 
 static bool same_outcome(enum judge_outcome got, enum judge_outcome want)
 {
-	if (!JUDGE_TELLS_ABSENT && want == DENIED)
-		want = ABSENT;
-	return got == want;
+	return got == want || (!JUDGE_TELLS_ABSENT && want == DENIED && got == ABSENT);
 }
 
 static struct judge_page *page_store(uint64_t pa)
@@ -143,7 +158,8 @@ void judge_access(enum judge_who who, enum judge_access access, uint64_t va, uin
 	unsigned level;
 
 	if (!same_outcome(got.outcome, want))
-		judge_fail("%s %s at %X: %s, not %s (%X %X)", who == USER ? "user" : "supervisor",
+		judge_fail("%s %s at %X: %s, not %s (%X %X)",
+			   JUDGE_DEVICE ? "device" : who == USER ? "user" : "supervisor",
 			   access == READ ? "read" : access == WRITE ? "write" : "execute", va, outcomes[got.outcome],
 			   outcomes[want], got.raw[0], got.raw[1]);
 	else if (want != ALLOWED && got.address != at)
@@ -165,6 +181,9 @@ static void translate(enum judge_who who, enum judge_access access, uint64_t va,
 		judge_fail("translation of %X: %s, not %s (%X)", va, outcomes[got.outcome], outcomes[want], got.raw[0]);
 	else if (want == ALLOWED && got.value != pa + 0x123)
 		judge_fail("translation of %X: %X, not %X", va, got.value, pa + 0x123);
+	else if (want == ALLOWED && got.memory != judge_memory)
+		judge_fail("translation of %X: memory of kind %u, not %u", va, (unsigned)got.memory,
+			   (unsigned)judge_memory);
 }
 #endif
 
@@ -179,6 +198,8 @@ void judge_probe(uint64_t va, uint64_t pa, vmt_prot prot)
 		bool strict = n & 2;
 		enum judge_outcome want = pa == NOWHERE ? ABSENT : DENIED;
 
+		if (JUDGE_DEVICE && (who == USER || strict || access > LAST_ACCESS))
+			continue;
 		if (pa != NOWHERE && prot & needs[access] && machine_allows(who, access, judge_user, strict))
 			want = ALLOWED;
 		machine_strict(strict);
@@ -226,14 +247,22 @@ uint64_t judge_pa(unsigned level)
 {
 	if (fmt_span(level) > GIB)
 		return 0; // the machine has no memory of that size: most of the leaf lies beside it
-	return JUDGE_MEMORY + (fmt_span(level) < GIB ? 5 * fmt_span(level) : 0);
+	return JUDGE_MEMORY + (6 * fmt_span(level) <= GIB ? 5 : GIB / fmt_span(level) - 1) * fmt_span(level);
+}
+
+const char *judge_mode(void)
+{
+	return JUDGE_DEVICE ? "device" : judge_user ? "user" : "supervisor";
 }
 
 const char *judge_size(unsigned level)
 {
-	static const char *const names[] = {"4 KiB", "2 MiB", "1 GiB", "512 GiB", "256 TiB"};
+	static const char *const names[] = {
+		[12] = "4 KiB", [14] = "16 KiB", [16] = "64 KiB", [21] = "2 MiB", [25] = "32 MiB", [29] = "512 MiB",
+		[30] = "1 GiB", [36] = "64 GiB", [39] = "512 GiB", [42] = "4 TiB", [48] = "256 TiB",
+	};
 
-	return names[level];
+	return names[fmt_shift(level)];
 }
 
 const char *judge_prot(vmt_prot prot)

@@ -69,8 +69,7 @@ static void do_map(uint64_t first, uint64_t n, vmt_prot prot)
 	judge_require(done == free * PAGE);
 	for (uint64_t i = 0; i < free; i++)
 		model[first + i] = (struct model){(uint32_t)(frame + i), (uint8_t)prot};
-	if (FMT_SPURIOUS_FLUSH)
-		machine_flush_all();
+	judge_mapped();
 }
 
 static void step(void)
@@ -106,9 +105,9 @@ static void step(void)
 	port_settle();
 }
 
-static void one_seed(unsigned seed)
+static void one_seed(unsigned seed, bool optional)
 {
-	judge_case("random requests, seed %u (%s)", seed, judge_user ? "user" : "supervisor");
+	judge_case("random requests, seed %u (%s)%s", seed, judge_mode(), optional ? ", all sizes of leaves" : "");
 	state = UINT64_C(0x9e3779b97f4a7c15) * seed;
 	memset(model, 0, sizeof(model));
 	for (unsigned i = 0; i < STEPS; i++)
@@ -123,10 +122,16 @@ static void one_seed(unsigned seed)
 
 void cases_random(void)
 {
-	for (unsigned user = 0; user < 2; user++) {
+	for (unsigned user = 0; user < MODES; user++) {
 		judge_open(user);
 		for (unsigned seed = 1; seed <= 3; seed++)
-			one_seed(2 * seed + user);
+			one_seed(2 * seed + user, false);
+		judge_close();
+		if (!FMT_RUN_SIZES_OPTIONAL || !machine_has_extensions())
+			continue;
+		judge_open_sizes(user, vmt_tree_leaf_sizes());
+		for (unsigned seed = 4; seed <= 6; seed++)
+			one_seed(2 * seed + user, true);
 		judge_close();
 	}
 }

@@ -171,6 +171,11 @@ int judge_main(void)
 	cases_marks();
 	cases_markers();
 	cases_edits();
+	cases_runs();
+	cases_memory();
 	cases_random();
+#if JUDGE_DEVICE
+	cases_device();
+#endif
 	judge_end();
 }

@@ -8,6 +8,7 @@
 #define JUDGE_DIRECT	     UINT64_C(0)
 #define JUDGE_TELLS_ABSENT   0
 #define JUDGE_SOFTWARE_MARKS 0
+#define JUDGE_EXTENSIONS     1
 #define JUDGE_TRANSLATES     0
 
 void *memset(void *to, int byte, __SIZE_TYPE__ bytes);
