@@ -36,6 +36,7 @@ static const struct row memory_rows[] = {
 	{"attribute arrays, at the end", "id_array_bytes_end", BYTES},
 	{"tables allocated", "tables_allocated", COUNT},
 	{"tables freed", "tables_freed", COUNT},
+	{"huge pages allocated", "huge_pages_allocated", COUNT},
 };
 
 static const struct row flush_rows[] = {

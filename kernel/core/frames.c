@@ -253,7 +253,7 @@ uint64_t frame_alloc(unsigned int order, unsigned int flags)
 
 	assert(order <= FRAME_MAX_ORDER);
 	pfn = order ? take_block(order) : cache_take();
-	if (unlikely(!pfn)) {
+	if (unlikely(!pfn && !(flags & FRAME_TRY))) {
 		frame_drain();
 		pfn = take_block(order);
 	}
@@ -277,6 +277,17 @@ void frame_free(uint64_t pa, unsigned int order)
 		give_block(pfn, order);
 	else
 		cache_give(pfn);
+}
+
+/* The bytes are the owner's, as kmalloc's tags are: none of them says FREE before or after. */
+void frame_split(uint64_t pa, unsigned int order)
+{
+	uint64_t pfn = pa >> PAGE_SHIFT;
+
+	if (!frame_is_ram(pa) || state_get(pfn) != (STATE_USED | order))
+		panic("frame_split(%lx, %u): not allocated like that", pa, order);
+	for (uint64_t i = 0; i < 1UL << order; i++)
+		state_set(pfn + i, STATE_USED);
 }
 
 bool frame_is_ram(uint64_t pa)

@@ -80,8 +80,11 @@ int proc_pid_status(struct text *t, struct inode *inode);
 int proc_pid_stat(struct text *t, struct inode *inode);
 int proc_pid_statm(struct text *t, struct inode *inode);
 int proc_pid_limits(struct text *t, struct inode *inode);
-int proc_pid_maps(struct text *t, struct inode *inode);
 int proc_pid_comm(struct text *t, struct inode *inode);
 int proc_pid_cmdline(struct text *t, struct inode *inode);
+
+/* proc_maps.c */
+int proc_pid_maps(struct text *t, struct inode *inode);
+int proc_pid_smaps(struct text *t, struct inode *inode);
 
 #endif

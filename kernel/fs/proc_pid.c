@@ -164,6 +164,7 @@ static int fd_list(struct file *f, struct dir_sink *sink)
 
 #define COMMON_ENTRIES \
 	{ .name = "maps", .mode = S_IFREG | 0444, .text = proc_pid_maps }, \
+	{ .name = "smaps", .mode = S_IFREG | 0444, .text = proc_pid_smaps }, \
 	{ .name = "status", .mode = S_IFREG | 0444, .text = proc_pid_status }, \
 	{ .name = "statm", .mode = S_IFREG | 0444, .text = proc_pid_statm }, \
 	{ .name = "stat", .mode = S_IFREG | 0444, .text = proc_pid_stat }, \

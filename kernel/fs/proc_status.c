@@ -35,56 +35,6 @@ static void subject_put(struct subject *s)
 	process_put(s->p);
 }
 
-/* ---- maps ---- */
-
-#define NAME_COLUMN 73
-
-static void map_line(struct text *t, const struct mm_region *r, struct object_name *name)
-{
-	bool file = r->object && file_object_name(r->object, name);
-	size_t start = t->len;
-	const char *label = r->name;
-
-	if (!file)
-		*name = (struct object_name){ 0 };
-	if (file)
-		label = name->path;
-	else if (r->object && r->shared)
-		label = "/dev/zero (deleted)"; /* as Linux calls shared anonymous memory */
-	text_add(t, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", r->start, r->end,
-		r->prot & VMT_READ ? 'r' : '-', r->prot & VMT_WRITE ? 'w' : '-',
-		r->prot & VMT_EXEC ? 'x' : '-', r->shared ? 's' : 'p',
-		r->object ? r->offset : 0, DEV_MAJOR(name->dev), DEV_MINOR(name->dev), name->ino);
-	if (label && *label) {
-		while (!t->failed && t->len - start < NAME_COLUMN)
-			text_bytes(t, " ", 1);
-		text_bytes(t, label, strlen(label));
-	}
-	text_bytes(t, "\n", 1);
-}
-
-int proc_pid_maps(struct text *t, struct inode *inode)
-{
-	struct object_name *name = kmalloc(sizeof(*name));
-	struct mm_region r;
-	struct subject s;
-	int err = name ? subject_get(&s, inode) : -ENOMEM;
-
-	if (err) {
-		kfree(name);
-		return err;
-	}
-	while (s.mm && !t->more && !t->failed && mm_region_next(s.mm, t->cursor, &r)) {
-		map_line(t, &r, name);
-		mm_region_put(&r);
-		t->cursor = r.end;
-		t->more = t->len >= TEXT_PART;
-	}
-	kfree(name);
-	subject_put(&s);
-	return 0;
-}
-
 /* ---- status ---- */
 
 static const char *state_name(char state)

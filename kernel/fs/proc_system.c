@@ -259,6 +259,8 @@ int sysfs_init(void)
 	}
 	if (!err)
 		err = make_text("/sys/kernel/mm/transparent_hugepage/enabled",
-			"always madvise [never]\n");
+			"always [madvise] never\n");
+	if (!err)
+		err = make_text("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "2097152\n");
 	return err;
 }

@@ -14,17 +14,43 @@
  * WILLNEED has nothing to fetch), DOFORK and KEEPONFORK (every mapping is inherited and kept),
  * DONTDUMP and DODUMP (there are no core dumps). Only whether all of it is mapped is told.
  */
-static int advise_nothing(struct mm *mm, uint64_t start, uint64_t end)
+static int advise_nothing(struct mm *mm __unused, const struct vmt_area *a __unused,
+	uint64_t start __unused, uint64_t end __unused)
+{
+	return 0;
+}
+
+/* Carries out the advice for [start, end), a part of the area. */
+typedef int area_fn(struct mm *mm, const struct vmt_area *a, uint64_t start, uint64_t end);
+
+static area_fn *area_function(int advice)
+{
+	switch (advice) {
+	case MADV_HUGEPAGE:
+		return huge_advise;
+	case MADV_NOHUGEPAGE:
+		return huge_advise_not;
+	case MADV_COLLAPSE:
+		return huge_collapse;
+	default:
+		return advise_nothing;
+	}
+}
+
+/* Area by area. What is not mapped is told at the end, the rest is done all the same. */
+static int advise_areas(struct mm *mm, uint64_t start, uint64_t end, area_fn *fn)
 {
 	struct vmt_area a;
-	int err = 0;
+	int err = 0, failed;
 
-	while (start < end) {
-		if (mm_try(vmt_area_find(mm->space, start, &a)) != VMT_OK)
+	for (; start < end; start = a.end) {
+		if (mm_try(vmt_area_find(mm->space, start, &a)) != VMT_OK || a.start >= end)
 			return -ENOMEM;
 		if (a.start > start)
 			err = -ENOMEM;
-		start = a.end;
+		failed = fn(mm, &a, MAX(start, a.start), MIN(end, a.end));
+		if (failed)
+			return failed;
 	}
 	return err;
 }
@@ -86,6 +112,9 @@ static bool advice_known(int advice)
 	case MADV_DODUMP:
 	case MADV_POPULATE_READ:
 	case MADV_POPULATE_WRITE:
+	case MADV_HUGEPAGE:
+	case MADV_NOHUGEPAGE:
+	case MADV_COLLAPSE:
 		return true;
 	default:
 		return advice_function(advice) != NULL;
@@ -115,6 +144,6 @@ long sys_madvise(long addr, long len, long advice_arg)
 		err = advise_populate(
 			mm, start, inside, advice == MADV_POPULATE_READ ? VMT_READ : VMT_WRITE);
 	else
-		err = advise_nothing(mm, start, inside);
+		err = advise_areas(mm, start, inside, area_function(advice));
 	return err ? err : end > inside ? -ENOMEM : 0;
 }

@@ -33,6 +33,23 @@ void tlb_totals(struct mm_totals *totals);
 
 void port_totals(struct mm_totals *totals);
 
+/* ---- huge.c ---- */
+
+#define HUGE_SIZE (2UL << 20)
+
+/* Is there room for a huge page in the area? */
+bool huge_fits(uint64_t start, uint64_t end);
+
+/* For [start, end), a part of the area. -EAGAIN: no memory to note it; -ENOMEM: unmapped by now. */
+int huge_advise(struct mm *mm, const struct vmt_area *a, uint64_t start, uint64_t end);
+int huge_advise_not(struct mm *mm, const struct vmt_area *a, uint64_t start, uint64_t end);
+
+/*
+ * Puts huge pages in the place of small ones. -EINVAL: no such pages, or nothing there, or what
+ * cannot be moved; -ENOMEM: no memory for one; -EAGAIN: a page is in use; -EINTR.
+ */
+int huge_collapse(struct mm *mm, const struct vmt_area *a, uint64_t start, uint64_t end);
+
 /* ---- totals.c ---- */
 
 /* A space is about to be destroyed: raises the peaks and moves its counters to the sums of the

@@ -25,15 +25,21 @@ _Static_assert(MAX_CPUS <= VMT_MAX_CPUS && MAX_CPUS <= 64, "one word of a flush'
  * file's page or a message, and its own small memory has no other source.
  */
 #define RESERVE_MAX 1024
-/* How many allocations of one CPU pass between two looks at how many frames are free. */
+/* How many frames one CPU takes between two looks at how many are free. */
 #define LOOK_EVERY 16
+/* A huge page: what the library asks for beside single frames. */
+#define HUGE_ORDER 9
+_Static_assert(HUGE_SIZE == PAGE_SIZE << HUGE_ORDER, "the order of a huge page");
 
 /* Written by its CPU with preemption off; `used_peak` is read by port_totals. */
 static struct port_cpu {
-	unsigned int until_look;
+	uint64_t until_look; /* frames */
 	bool low;
 	_Atomic uint64_t used_peak;
 } __cacheline port_cpus[MAX_CPUS];
+
+/* Relaxed: statistics. */
+static _Atomic uint64_t huge_allocated, huge_refused;
 
 static uint64_t frames_reserved(void)
 {
@@ -41,10 +47,10 @@ static uint64_t frames_reserved(void)
 }
 
 /*
- * Is memory so low that only the kernel may have more? Counting the free frames looks at all CPUs,
- * so it is done now and then only, and at each allocation once memory is low.
+ * Is memory so low that only the kernel may have `frames` more? Counting the free frames looks at
+ * all CPUs, so it is done now and then only, and at each allocation once memory is low.
  */
-static bool memory_low(void)
+static bool memory_low(uint64_t frames)
 {
 	struct port_cpu *c;
 	uint64_t available, used;
@@ -52,19 +58,38 @@ static bool memory_low(void)
 
 	preempt_disable();
 	c = &port_cpus[cpu_id()];
-	if (c->until_look == 0 || c->low) {
+	if (c->until_look < frames || c->low) {
 		available = frame_count_free();
 		used = frame_count_total() - available;
-		c->until_look = LOOK_EVERY;
-		c->low = available < frames_reserved();
+		c->until_look = MAX((uint64_t)LOOK_EVERY, frames);
+		c->low = available < frames_reserved() + frames;
 		/* Relaxed: a statistic with one writer. */
 		if (used > atomic_load_explicit(&c->used_peak, memory_order_relaxed))
 			atomic_store_explicit(&c->used_peak, used, memory_order_relaxed);
 	}
-	c->until_look--;
+	c->until_look -= frames;
 	low = c->low;
 	preempt_enable();
 	return low;
+}
+
+/*
+ * A block for a huge page, which the library gives back frame by frame. Where there is none small
+ * pages do, so nothing is waited for, and no cache emptied.
+ */
+static uint64_t alloc_huge(bool zero)
+{
+	uint64_t pa = FRAME_NONE;
+
+	if (!memory_low(1UL << HUGE_ORDER))
+		pa = frame_alloc(HUGE_ORDER, FRAME_TRY | (zero ? FRAME_ZERO : 0));
+	if (pa == FRAME_NONE) {
+		atomic_fetch_add_explicit(&huge_refused, 1, memory_order_relaxed);
+		return VMT_NO_FRAME;
+	}
+	atomic_fetch_add_explicit(&huge_allocated, 1, memory_order_relaxed);
+	frame_split(pa, HUGE_ORDER);
+	return pa;
 }
 
 /*
@@ -76,12 +101,14 @@ uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 {
 	uint64_t pa = FRAME_NONE;
 
-	(void)port, (void)bytes; /* one page: x86-64 has no tables of another size */
-	if (!memory_low())
+	(void)port;
+	if (bytes == HUGE_SIZE)
+		return alloc_huge(zero);
+	if (!memory_low(1))
 		pa = frame_alloc(0, zero ? FRAME_ZERO : 0);
 	if (pa == FRAME_NONE && may_sleep() && grace_pending()) {
 		grace_barrier();
-		if (!memory_low())
+		if (!memory_low(1))
 			pa = frame_alloc(0, zero ? FRAME_ZERO : 0);
 	}
 	return pa == FRAME_NONE ? VMT_NO_FRAME : pa;
@@ -140,6 +167,8 @@ _Noreturn void vmt_port_fatal(void *port, const char *what)
 
 void port_totals(struct mm_totals *totals)
 {
+	totals->huge_allocated = atomic_load_explicit(&huge_allocated, memory_order_relaxed);
+	totals->huge_refused = atomic_load_explicit(&huge_refused, memory_order_relaxed);
 	totals->frames_used_peak = frame_count_total() - frame_count_free();
 	for (unsigned int i = 0; i < cpu_count(); i++) {
 		uint64_t peak = atomic_load_explicit(&port_cpus[i].used_peak, memory_order_relaxed);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Looking at the areas of a space: /proc/PID/maps, kinds of memory, and the keys of futexes.
+ * Looking at the areas of a space: /proc/PID/maps and smaps, kinds of memory, and the keys of
+ * futexes.
  */
 #include "mm_internal.h"
 #include <kernel/task.h>
@@ -28,7 +29,12 @@ bool mm_region_next(struct mm *mm, uint64_t from, struct mm_region *region)
 		.start = a.start,
 		.end = a.end,
 		.prot = a.prot,
+		.prot_max = a.prot_max,
 		.shared = a.flags & VMT_MAP_SHARED,
+		.grows_down = a.flags & VMT_MAP_GROWS_DOWN,
+		.no_reserve = a.flags & VMT_MAP_NO_RESERVE,
+		.huge = a.flags & VMT_MAP_HUGE,
+		.huge_fits = !a.object && huge_fits(a.start, a.end),
 		.object = a.object,
 		.offset = a.offset,
 		.name = region_name(mm, &a),
@@ -41,6 +47,47 @@ void mm_region_put(struct mm_region *region)
 	if (region->object)
 		vmt_object_put(region->object);
 	region->object = NULL;
+}
+
+/*
+ * Nobody keeps the page meanwhile: it may be another's by now, and its metadata, which stay
+ * readable, say something of that one. Relaxed: figures to show.
+ */
+static void usage_page(struct mm_usage *u, uint64_t pa, bool dirty)
+{
+	struct vmt_data *data = &frame_meta(pa)->data;
+	uint32_t flags = atomic_load_explicit(&data->flags, memory_order_relaxed);
+	uint32_t refs = atomic_load_explicit(&data->refs, memory_order_relaxed);
+
+	if (flags & VMT_FRAME_OBJECT)
+		refs--; /* the object's own */
+	else
+		u->anon += PAGE_SIZE;
+	if (flags & VMT_FRAME_LAZY && !dirty)
+		u->lazy += PAGE_SIZE;
+	if ((int32_t)refs > 1)
+		*(dirty ? &u->shared_dirty : &u->shared_clean) += PAGE_SIZE;
+	else
+		*(dirty ? &u->private_dirty : &u->private_clean) += PAGE_SIZE;
+	u->proportional += (int32_t)refs > 1 ? PAGE_SIZE / refs : PAGE_SIZE;
+}
+
+void mm_region_usage(struct mm *mm, const struct mm_region *region, struct mm_usage *u)
+{
+	struct vmt_run run;
+
+	*u = (struct mm_usage){0};
+	VMT_FOR_EACH_RUN(mm->space, region->start, region->end, &run) {
+		uint64_t bytes = run.end - run.start;
+
+		if ((run.state != VMT_STATE_PRESENT && run.state != VMT_STATE_PARKED) || run.zero)
+			continue;
+		u->resident += bytes;
+		u->referenced += run.accessed ? bytes : 0;
+		u->huge += run.size >= HUGE_SIZE ? bytes : 0;
+		for (uint64_t at = 0; at < bytes; at += PAGE_SIZE)
+			usage_page(u, run.pa + at, run.dirty);
+	}
 }
 
 void mm_kinds_get(struct mm *mm, struct mm_kinds *kinds)

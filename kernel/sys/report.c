@@ -43,6 +43,8 @@ static void print_memory(const struct mm_totals *t)
 	stat("id_array_bytes_end", t->sum.array_bytes);
 	stat("tables_allocated", t->sum.tables_allocated);
 	stat("tables_freed", t->sum.tables_freed);
+	stat("huge_pages_allocated", t->huge_allocated);
+	stat("huge_pages_refused", t->huge_refused);
 	stat("flush_local", t->flush_local);
 	stat("flush_ipi", t->flush_ipi);
 	stat("flush_pages", t->flush_pages);

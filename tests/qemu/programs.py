@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Programs whose output on the reference kernel must be the same as on the host's Linux."""
 import os
+import re
 import shutil
 import tempfile
 
-from harness import finish, host, program, same, skip
+from harness import check, finish, guest, host, program, same, skip
 
 BUSYBOX = shutil.which("busybox")
+
+# /proc/self/smaps at each stop of programs/huge.c.
+HUGE_KB = [0, 16384, 16384, 16384, 0, 14336, 12288, 12288, 10240, 8192, 16384, 16384, 16384, 0, 0, 0, 8192, 0, 2048,
+           2048, 4096, 6144, 6144, 6144, 8192, 10240, 8192]
 
 SCRIPTS = {
     "sort, compress, sum": "seq 1 20000 | sort -rn | gzip -c | gunzip -c | md5sum",
@@ -43,6 +48,17 @@ def questions():
     same("musl", program("musl"), "one", "", "three")
 
 
+def huge_pages():
+    if host(program("huge")).status == 77:
+        skip("huge", "the host's kernel has no huge pages to compare with")
+    else:
+        same("huge", program("huge"), options=["--cpus", "2"])
+    # What Linux says of itself, where it finds memory for all of them.
+    result = guest(program("huge"), "count", options=["--cpus", "2"])
+    sizes = [int(size) for size in re.findall(rb": (\d+) kB in huge pages", result.out)]
+    check("huge pages in /proc/self/smaps", sizes == HUGE_KB and not result.status, f"{sizes}, {result}")
+
+
 def databases():
     same("sqlite in memory", program("sqlite"), "20000")
     # The host's file must not be there twice, and the machine has a /tmp of its own.
@@ -62,6 +78,7 @@ def threads():
 
 shells()
 questions()
+huge_pages()
 databases()
 threads()
 finish()

@@ -49,6 +49,7 @@ const uint64_t *kernel_root_table(void);
 
 #define FRAME_MAX_ORDER 10 /* 4 MiB */
 #define FRAME_ZERO (1u << 0) /* contents all zero */
+#define FRAME_TRY (1u << 1) /* leaves the per-CPU caches alone: for a caller who can do without */
 #define FRAME_NONE 0 /* never a frame that is handed out */
 
 /*
@@ -61,6 +62,9 @@ uint64_t frame_alloc(unsigned int order, unsigned int flags);
 
 /* Gives them back, with the same order. Panics on a double free or a wrong order. Any context. */
 void frame_free(uint64_t pa, unsigned int order);
+
+/* Makes 2^order allocations of order 0 of one of this order: each frame is given back by itself. */
+void frame_split(uint64_t pa, unsigned int order);
 
 /* Is the frame at pa RAM that the allocator manages (allocated or free)? */
 bool frame_is_ram(uint64_t pa);

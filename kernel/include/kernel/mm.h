@@ -187,8 +187,10 @@ void mm_kinds_get(struct mm *mm, struct mm_kinds *kinds);
 /* One line of /proc/PID/maps. */
 struct mm_region {
 	uint64_t start, end;
-	vmt_prot prot;
-	bool shared;
+	vmt_prot prot, prot_max;
+	bool shared, grows_down, no_reserve;
+	bool huge; /* advised to have huge pages */
+	bool huge_fits; /* and long enough for one */
 	struct vmt_object *object; /* with a reference, or NULL; see file_object_name */
 	uint64_t offset;           /* of start in the object */
 	const char *name;          /* "[heap]", "[stack]", or NULL */
@@ -200,6 +202,15 @@ struct mm_region {
  */
 bool mm_region_next(struct mm *mm, uint64_t from, struct mm_region *region);
 void mm_region_put(struct mm_region *region);
+
+/* What of a region is in memory, in bytes. A page counts as shared while others have it too. */
+struct mm_usage {
+	uint64_t resident, proportional; /* Rss, Pss */
+	uint64_t shared_clean, shared_dirty, private_clean, private_dirty;
+	uint64_t referenced, anon, lazy, huge;
+};
+
+void mm_region_usage(struct mm *mm, const struct mm_region *region, struct mm_usage *usage);
 
 /* ---- Figures of the whole machine, for the report ---- */
 
@@ -213,6 +224,7 @@ struct mm_totals {
 	 */
 	uint64_t resident_pages_peak, table_bytes_peak, array_bytes_peak;
 	uint64_t frames_used_peak; /* of all RAM, by anybody; to within 16 frames for each CPU */
+	uint64_t huge_allocated, huge_refused; /* blocks of 2 MiB for huge pages */
 	uint64_t faults;           /* page faults of programs and of the kernel for them */
 	uint64_t faults_major, faults_segv, faults_bus;
 	uint64_t flush_local;    /* flushes of the CPU that made the change, and of no other */
