@@ -26,6 +26,19 @@ static void check_report(struct check *check, const struct vmt_node *node, unsig
 	check->wrong++;
 }
 
+// The rest of a huge page: each page is held.
+static void check_huge(struct check *check, const struct vmt_node *node, unsigned slot, uint64_t pa)
+{
+	if (pa & (fmt_span(node->level) - 1))
+		check_report(check, node, slot, "a huge page at an address that is not aligned to its size");
+	for (uint64_t i = 1; i < level_pages(node->level); i++) {
+		const struct vmt_data *data = data_of_frame(check->tree->port, pa + i * VMT_PAGE_SIZE);
+
+		if (!data || atomic_load_explicit(&data->refs, memory_order_relaxed) == 0)
+			check_report(check, node, slot, "a page of a huge one that nobody holds");
+	}
+}
+
 static void check_leaf(struct check *check, const struct vmt_node *node, unsigned slot, uint64_t e)
 {
 	uint32_t id = slot_id(node, slot), attr;
@@ -44,14 +57,10 @@ static void check_leaf(struct check *check, const struct vmt_node *node, unsigne
 		check_report(check, node, slot, "the entry is present and should be parked");
 	if (!fmt_is_present(e) && attr_prot(attr))
 		check_report(check, node, slot, "the entry is parked and should be present");
-	for (uint64_t i = 0; data && i < level_pages(node->level); i++) {
-		struct vmt_data *page = data_of_frame(check->tree->port, pa + i * VMT_PAGE_SIZE);
-
-		if (atomic_load_explicit(&page->refs, memory_order_relaxed) == 0)
-			check_report(check, node, slot, "a frame that nobody holds");
-	}
-	if (pa & (fmt_span(node->level) - 1) && !zero)
-		check_report(check, node, slot, "a huge page at an address that is not aligned to its size");
+	if (data && atomic_load_explicit(&data->refs, memory_order_relaxed) == 0)
+		check_report(check, node, slot, "a frame that nobody holds");
+	if (node->level > 0)
+		check_huge(check, node, slot, pa);
 	if (data && !zero && fmt_is_present(e) && fmt_prot(e) & VMT_WRITE && !(attr & ATTR_SHARED) &&
 	    atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT)
 		check_report(check, node, slot, "a private mapping may write an object's page");

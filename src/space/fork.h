@@ -83,7 +83,7 @@ static void fork_copy_ids(struct fork *fork, const struct vmt_node *from, struct
 	fork_use_ids(fork, to);
 }
 
-static void fork_put(struct fork *fork, struct vmt_node *to, unsigned slot, uint64_t e)
+static inline void fork_put(struct fork *fork, struct vmt_node *to, unsigned slot, uint64_t e)
 {
 	// Relaxed: nobody reads the child yet.
 	atomic_store_explicit(&to->table[slot], e, memory_order_relaxed);
@@ -133,18 +133,20 @@ static bool fork_pinned(struct fork *fork, struct vmt_node *from, struct vmt_nod
 	return true;
 }
 
-// Is one of the pages pinned? Pins are taken under this node's lock. Acquire pairs with the release in vmt_page_unpin:
-// what a device wrote is there for the copy.
+// Is the private page pinned? Pins are taken under this node's lock. Acquire pairs with the release in vmt_page_unpin:
+// what a device wrote is there for the copy. (An object's page is pinned through a shared mapping, and a private one has
+// no copy to lose.)
+static bool fork_is_pinned(const struct vmt_data *data)
+{
+	return atomic_load_explicit(&data->pins, memory_order_acquire) && HOLDS(PINS_COPIED) &&
+	       !(atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT);
+}
+
 static bool fork_meets_pin(const struct fork *fork, uint64_t pa, unsigned level)
 {
-	for (uint64_t i = 0; i < level_pages(level); i++) {
-		struct vmt_data *data = data_of_frame(fork->from->port, pa + i * VMT_PAGE_SIZE);
-
-		// An object's page is pinned through a shared mapping, and this mapping has no copy to lose.
-		if (data && !(atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT) &&
-		    atomic_load_explicit(&data->pins, memory_order_acquire) && HOLDS(PINS_COPIED))
+	for (uint64_t i = 0; i < level_pages(level); i++)
+		if (fork_is_pinned(data_of_frame(fork->from->port, pa + i * VMT_PAGE_SIZE)))
 			return true;
-	}
 	return false;
 }
 
@@ -171,14 +173,16 @@ static bool fork_split(struct fork *fork, struct vmt_node *from, unsigned first,
 static bool fork_frame(struct fork *fork, struct vmt_node *from, struct vmt_node *to, unsigned slot, uint64_t e)
 {
 	uint32_t attr = attr_of(fork->from->vmt, slot_id(from, slot));
-	uint64_t pa = entry_frame(e);
-	bool counted = pa != fork->from->vmt->zero_pa && data_of_frame(fork->from->port, pa);
-	bool own = counted && !(attr & ATTR_SHARED);
+	uint64_t pa = entry_frame(e), pages = level_pages(from->level);
+	struct vmt_data *data = pa == fork->from->vmt->zero_pa ? NULL : data_of_frame(fork->from->port, pa);
+	bool own = data && !(attr & ATTR_SHARED);
 
-	if (own && from->level == 0 && fork_meets_pin(fork, pa, 0))
+	if (own && pages == 1 && fork_is_pinned(data))
 		return fork_pinned(fork, from, to, slot, e);
-	for (uint64_t i = 0; counted && i < level_pages(from->level); i++)
+	if (data)
 		// Relaxed: the parent's entry keeps the frame while its lock is held.
+		atomic_fetch_add_explicit(&data->refs, 1, memory_order_relaxed);
+	for (uint64_t i = 1; i < pages; i++)
 		atomic_fetch_add_explicit(&data_of_frame(fork->from->port, pa + i * VMT_PAGE_SIZE)->refs, 1,
 					  memory_order_relaxed);
 	if (own && fmt_is_present(e) && fmt_prot(e) & VMT_WRITE)

@@ -58,17 +58,28 @@ static bool marker_has_bytes(uint64_t e)
 	return kind == MARKER_SWAP || kind == MARKER_MIGRATION || kind == MARKER_DEVICE;
 }
 
-// Clears one entry that holds a frame: out of the table, into the batch. Of a huge page each page is counted by itself.
+// The pages of a huge one but the first: each is counted by itself.
+static void leaf_clear_huge(struct txn *txn, uint64_t pa, unsigned level)
+{
+	uint64_t pages = level_pages(level);
+
+	count_resident(txn->tree, pa, 1 - (int64_t)pages);
+	for (uint64_t i = 1; i < pages; i++)
+		batch_add_frame(&txn->batch, pa + i * VMT_PAGE_SIZE);
+}
+
+// Clears one entry that holds a frame: out of the table, into the batch.
 static void leaf_clear(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t replacement)
 {
-	uint64_t addr = slot_base(node, slot), pages = level_pages(node->level);
+	uint64_t addr = slot_base(node, slot);
 	uint64_t old = entry_exchange(txn->tree, node, slot, replacement), pa = entry_frame(old);
 
 	if (fmt_is_present(old) && HOLDS(FLUSH_ZAP))
 		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
-	count_resident(txn->tree, pa, -(int64_t)pages);
-	for (uint64_t i = 0; i < pages; i++)
-		batch_add_frame(&txn->batch, pa + i * VMT_PAGE_SIZE);
+	count_resident(txn->tree, pa, -1);
+	batch_add_frame(&txn->batch, pa);
+	if (node->level > 0)
+		leaf_clear_huge(txn, pa, node->level);
 }
 
 // Clears slots [first, last] of a node that is held exclusively. Tables are left alone.
@@ -125,10 +136,11 @@ static bool frame_is_exclusive(struct vmt_tree *tree, uint64_t pa)
 // The same of all pages of a leaf of `level`.
 static bool leaf_is_exclusive(struct vmt_tree *tree, uint64_t pa, unsigned level)
 {
-	for (uint64_t i = 0; i < level_pages(level); i++)
-		if (!frame_is_exclusive(tree, pa + i * VMT_PAGE_SIZE))
-			return false;
-	return true;
+	bool exclusive = frame_is_exclusive(tree, pa);
+
+	for (uint64_t i = 1; i < level_pages(level) && exclusive; i++)
+		exclusive = frame_is_exclusive(tree, pa + i * VMT_PAGE_SIZE);
+	return exclusive;
 }
 
 // Links `leaf` of `level` at `addr`, below `node`, whose slot there is empty: with new tables from the pool where levels

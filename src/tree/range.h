@@ -86,7 +86,7 @@ static unsigned range_edge_cost(struct txn *txn, struct vmt_node *node, unsigned
 static void range_need(struct txn *txn, const struct range_op *op, void *arg, unsigned *tables, unsigned *arrays)
 {
 	*tables = *arrays = 0;
-	if (txn->node[0]->level == 0 && !op->sets)
+	if (txn->node[0]->level == 0 && !(op->sets && op->sets(txn->node[0], arg)))
 		return; // pages are not split
 	for (unsigned i = 0; i < txn->held; i++) {
 		struct vmt_node *node = txn->node[i];
