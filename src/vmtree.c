@@ -6,6 +6,7 @@
 // only what stands above it.
 
 #include <vmtree/vmtree.h>
+#include <vmtree/secondary.h>
 #include <vmtree/tree.h>
 #include <vmtree/port.h>
 
@@ -32,6 +33,7 @@ void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 
 #include "space/attr.h"
 #include "space/space.h"
+#include "space/secondary.h"
 #include "space/object.h"
 #include "space/leaf.h"
 #include "space/look.h"

@@ -6,6 +6,7 @@
 #include <vmtree/frame.h>
 #include <vmtree/names.h>
 #include <vmtree/object.h>
+#include <vmtree/secondary.h>
 #include <vmtree/space.h>
 #include <vmtree/types.h>
 

@@ -33,14 +33,15 @@ static enum vmt_status advise_run(struct vmt_space *space, uint64_t addr, uint64
 {
 	struct advise advise = {.anon_only = anon_only, .marker = marker};
 	enum vmt_status status = range_check(space, addr, length);
+	struct watch watch;
 	struct txn txn;
 
 	if (status != VMT_OK)
 		return status;
 	tree_note_peaks(&space->tree);
-	txn_init(&txn, &space->tree);
+	change_begin(&watch, &txn, space, addr, length, VMT_REASON_RELEASE);
 	status = range_run(&txn, addr, addr + length - 1, op, &advise, NULL);
-	txn_finish(&txn);
+	change_end(&watch, &txn);
 	return status == VMT_OK && advise.hole ? VMT_ERR_UNMAPPED : status;
 }
 

@@ -35,6 +35,8 @@ struct fault {
 	uint64_t want_index;
 	uint64_t got;			// with `take`: the page that was resolved, one reference more
 	enum { TAKE_NOTHING, TAKE_REF, TAKE_PIN } take;
+	void (*commit)(void *arg, uint64_t page, uint64_t pa, vmt_prot prot); // NULL, or a secondary's
+	void *arg;
 };
 
 // Allocates what the fault will probably need. Without locks: a guess, and no harm if there is no memory for it.
@@ -125,6 +127,9 @@ static enum vmt_status fault_take(struct fault *fault, uint64_t pa)
 	struct vmt_data *data = data_of_frame(fault->tree->port, pa);
 
 	fault->got = pa;
+	// Before the entry of a new table can be reached by others: whoever takes the page out again flushes afterwards.
+	if (fault->commit)
+		fault->commit(fault->arg, fault->addr & ~VMT_PAGE_MASK, pa, VMT_READ | (fault->access & VMT_WRITE));
 	if (fault->take == TAKE_NOTHING || !data)
 		return VMT_OK;
 	// Relaxed: the entry's own reference keeps the page while its lock is held.
@@ -273,6 +278,12 @@ static enum vmt_status fault_empty_object(struct fault *fault, struct vmt_node *
 	return fault_install(fault, node, pa, 0, attr, attr & ATTR_SHARED && attr_prot(attr) & VMT_WRITE);
 }
 
+// Is a huge page to come where nothing is? (Where no table hangs below the entry its whole span has these attributes.)
+static bool fault_wants_huge(const struct fault *fault, uint32_t attr)
+{
+	return attr & ATTR_HUGE && (fault->access == VMT_WRITE || fault->unshare) && !fault->no_huge && FMT_LEAF_LEVELS > 1;
+}
+
 static enum vmt_status fault_empty_huge(struct fault *fault, struct vmt_node *node, uint32_t attr)
 {
 	if (fault->txn.pool.huge == VMT_NO_FRAME) {
@@ -292,8 +303,7 @@ static enum vmt_status fault_empty_anon(struct fault *fault, struct vmt_node *no
 		count(fault->tree, faults_read_zero, 1);
 		return fault_install(fault, node, tree->vmt->zero_pa, 0, attr, false);
 	}
-	if (attr & ATTR_HUGE && !fault->no_huge && FMT_LEAF_LEVELS > 1) {
-		// No table hangs below, so the whole span has these attributes.
+	if (fault_wants_huge(fault, attr)) {
 		if (node->level > 0)
 			return fault_empty_huge(fault, node, attr);
 		fault->want_fold = node_is_empty(node) && !fault->folded;
@@ -337,6 +347,7 @@ static enum vmt_status fault_look(struct fault *fault, struct vmt_node *node)
 	unsigned slot = fmt_index(fault->addr, node->level);
 	uint64_t e = entry_load(node, slot);
 	uint32_t id = slot_id(node, slot), attr;
+	unsigned tables;
 
 	fault->claimed = id == ID_CLAIM && HOLDS(CLAIM_FAULTS);
 	if (!id_is_mapped(id))
@@ -353,8 +364,9 @@ static enum vmt_status fault_look(struct fault *fault, struct vmt_node *node)
 	}
 	if (e)
 		return fault_marker(fault, e);
-	if (node->level > fault->txn.pool.tables) {
-		fault->want_tables = node->level;
+	tables = node->level > 0 && fault_wants_huge(fault, attr) ? node->level - 1u : node->level;
+	if (tables > fault->txn.pool.tables) {
+		fault->want_tables = tables;
 		return VMT_ERR_RETRY;
 	}
 	return id & ID_COUNTED ? fault_empty_object(fault, node, id, attr) : fault_empty_anon(fault, node, attr);
@@ -389,6 +401,7 @@ static enum vmt_status fault_run(struct fault *fault)
 static void fault_init(struct fault *fault, struct vmt_space *space, uint64_t addr, vmt_prot access)
 {
 	txn_init(&fault->txn, &space->tree);
+	fault->txn.batch.reason = VMT_REASON_REPLACE;
 	fault->tree = &space->tree;
 	fault->addr = addr;
 	fault->access = access;
@@ -399,6 +412,7 @@ static void fault_init(struct fault *fault, struct vmt_space *space, uint64_t ad
 	fault->no_huge = fault->folded = false;
 	fault->want_tables = 0;
 	fault->take = TAKE_NOTHING;
+	fault->commit = NULL;
 }
 
 static void fault_finish(struct fault *fault)
@@ -420,6 +434,24 @@ enum vmt_status vmt_fault(struct vmt_space *space, uint64_t addr, vmt_prot acces
 	status = fault_run(&fault);
 	if (info)
 		info->major = fault.major;
+	fault_finish(&fault);
+	return status;
+}
+
+enum vmt_status vmt_secondary_fault(struct vmt_space *space, uint64_t addr, vmt_prot access,
+				    void (*commit)(void *arg, uint64_t page, uint64_t pa, vmt_prot prot), void *arg)
+{
+	enum vmt_status status = addr_check(space, addr);
+	struct fault fault;
+
+	if (status != VMT_OK)
+		return VMT_ERR_UNMAPPED;
+	if ((access != VMT_READ && access != VMT_WRITE) || !commit)
+		return VMT_ERR_ARGUMENT;
+	fault_init(&fault, space, addr, access);
+	fault.commit = commit;
+	fault.arg = arg;
+	status = fault_run(&fault);
 	fault_finish(&fault);
 	return status;
 }

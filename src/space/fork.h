@@ -151,19 +151,19 @@ static bool fork_meets_pin(const struct fork *fork, uint64_t pa, unsigned level)
 }
 
 // Huge pages with a pinned page in them are cut, before anything of the node is copied; their tables are then copied
-// like any others. False: a table is needed.
-static bool fork_split(struct fork *fork, struct vmt_node *from, unsigned first, unsigned last)
+// like any others. `*slot`: where it begins, and where it stopped. False: a table is needed.
+static bool fork_split(struct fork *fork, struct vmt_node *from, unsigned *slot, unsigned last)
 {
 	struct txn *txn = &fork->txn;
 
-	for (unsigned slot = first; from->level > 0 && slot <= last; slot++) {
-		uint64_t e = entry_load(from, slot), base = slot_base(from, slot);
+	for (; from->level > 0 && *slot <= last; ++*slot) {
+		uint64_t e = entry_load(from, *slot), base = slot_base(from, *slot);
 
 		if (!e || !fmt_holds_frame(e, from->level) || !fork_meets_pin(fork, entry_frame(e), from->level))
 			continue;
 		if (!txn->pool.tables)
 			return false;
-		range_split(txn, from, slot, base, base + VMT_PAGE_SIZE - 1);
+		range_split(txn, from, *slot, base, base + VMT_PAGE_SIZE - 1);
 		txn_release(txn, txn->node[--txn->held]);
 	}
 	return true;
@@ -221,6 +221,7 @@ static enum vmt_status fork_node(struct fork *fork, struct vmt_node *from, struc
 				 unsigned last)
 {
 	struct vmt_tree *tree = fork->from;
+	unsigned split = first;
 	bool ids = false;
 
 	for (;;) {
@@ -229,7 +230,7 @@ static enum vmt_status fork_node(struct fork *fork, struct vmt_node *from, struc
 
 		vmt_port_preempt_off(tree->port);
 		lock_exclusive(tree->port, from);
-		table = !ids && !fork_split(fork, from, first, last);
+		table = !ids && !fork_split(fork, from, &split, last);
 		array = !ids && from->ids && fork->txn.pool.arrays == 0;
 		if (!array && !table) {
 			if (!ids)
@@ -305,12 +306,13 @@ static enum vmt_status fork_tree(struct fork *fork, struct vmt_node *from, struc
 static enum vmt_status fork_try(struct vmt_space *parent, struct vmt_space *child)
 {
 	enum vmt_status status;
+	struct watch watch;
 	struct fork fork;
 
 	fork.from = &parent->tree;
 	fork.to = &child->tree;
 	fork.hollow = false;
-	txn_init(&fork.txn, fork.from);
+	change_begin(&watch, &fork.txn, parent, fork.from->start, fork.from->end - fork.from->start, VMT_REASON_PROTECT);
 	// Reclaiming runs transactions, and they wait at the gate.
 	fork.txn.pool.reclaim = false;
 	fork_close_gate(fork.from);
@@ -319,7 +321,7 @@ static enum vmt_status fork_try(struct vmt_space *parent, struct vmt_space *chil
 	count(fork.to, mapped, counted(fork.from, mapped));
 	vmt_port_preempt_on(fork.to->port);
 	fork_open_gate(fork.from);
-	txn_finish(&fork.txn);
+	change_end(&watch, &fork.txn);
 	if (status == VMT_OK && fork.hollow)
 		tree_fold(fork.to, fork.to->start, fork.to->end - 1);
 	return status;

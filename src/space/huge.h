@@ -177,13 +177,14 @@ uint64_t vmt_collapse(struct vmt_space *space, uint64_t addr, uint64_t length, e
 	enum vmt_status status = range_check(space, addr, length);
 	uint64_t span = fmt_span(1), at = (addr + span - 1) & ~(span - 1), end = addr + length, made = 0;
 	struct huge huge = {.space = space};
+	struct watch watch;
 
 	if (result)
 		*result = status;
 	if (status != VMT_OK || FMT_LEAF_LEVELS < 2)
 		return 0;
 	tree_note_peaks(&space->tree);
-	txn_init(&huge.txn, &space->tree);
+	change_begin(&watch, &huge.txn, space, addr, length, VMT_REASON_MIGRATE);
 	for (; at >= addr && at < end && end - at >= span; at += span) {
 		struct vmt_run run;
 
@@ -196,7 +197,7 @@ uint64_t vmt_collapse(struct vmt_space *space, uint64_t addr, uint64_t length, e
 		if (status != VMT_OK && result)
 			*result = status;
 	}
-	txn_finish(&huge.txn);
+	change_end(&watch, &huge.txn);
 	return made;
 }
 

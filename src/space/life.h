@@ -171,6 +171,7 @@ enum vmt_status vmt_space_destroy(struct vmt_space *space)
 	for (unsigned i = 0; i < VMT_MAX_CPUS / 64; i++)
 		if (atomic_load_explicit(&space->tree.cpus[i], memory_order_acquire))
 			return VMT_ERR_BUSY;
+	secondaries_end(space);
 	space_free(space);
 	return VMT_OK;
 }

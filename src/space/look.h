@@ -12,13 +12,14 @@ struct id_run {
 	uint64_t base;
 };
 
-// Pins the table with the slot of `addr`. A move that has claimed it is waited for: what it leaves is what counts.
-static struct vmt_node *look_unclaimed(struct vmt_tree *tree, uint64_t addr)
+// Pins the table with the slot of `addr`. With `wait`, a move that has claimed it is waited for: what it leaves is what
+// counts.
+static struct vmt_node *look_unclaimed(struct vmt_tree *tree, uint64_t addr, bool wait)
 {
 	for (;;) {
 		struct vmt_node *node = look_pin(tree, addr);
 
-		if (slot_id(node, fmt_index(addr, node->level)) != ID_CLAIM)
+		if (!wait || slot_id(node, fmt_index(addr, node->level)) != ID_CLAIM)
 			return node;
 		look_unpin(tree, node);
 		vmt_port_relax(tree->port, true);
@@ -26,9 +27,9 @@ static struct vmt_node *look_unclaimed(struct vmt_tree *tree, uint64_t addr)
 }
 
 // With `keep` the caller gets a reference on the object: the pin keeps the id, and the id keeps the object.
-static void look_ids(struct vmt_tree *tree, uint64_t addr, struct id_run *run, bool keep)
+static void look_ids(struct vmt_tree *tree, uint64_t addr, struct id_run *run, bool keep, bool wait)
 {
-	struct vmt_node *node = look_unclaimed(tree, addr);
+	struct vmt_node *node = look_unclaimed(tree, addr, wait);
 	unsigned slot = fmt_index(addr, node->level), end = slot;
 	uint64_t last = (tree->end < node_end(node) ? tree->end : node_end(node)) - 1;
 
@@ -89,7 +90,7 @@ static uint64_t look_start(struct vmt_tree *tree, const struct id_run *run)
 	return start > tree->start ? start : tree->start;
 }
 
-static enum vmt_status look_area(struct vmt_space *space, uint64_t addr, struct vmt_area *area, bool keep)
+static enum vmt_status look_area(struct vmt_space *space, uint64_t addr, struct vmt_area *area, bool keep, bool wait)
 {
 	struct vmt_tree *tree = &space->tree;
 	struct id_run run, next;
@@ -99,13 +100,13 @@ static enum vmt_status look_area(struct vmt_space *space, uint64_t addr, struct 
 	for (;; addr = run.end) {
 		if (addr >= tree->end)
 			return VMT_ERR_UNMAPPED;
-		look_ids(tree, addr, &run, keep);
+		look_ids(tree, addr, &run, keep, wait);
 		if (id_is_mapped(run.id))
 			break;
 	}
 	run.start = look_start(tree, &run);
 	while (run.end < tree->end) {
-		look_ids(tree, run.end, &next, false);
+		look_ids(tree, run.end, &next, false, wait);
 		if (!id_is_mapped(next.id) || !runs_join(&run, &next))
 			break;
 		run.end = next.end;
@@ -128,12 +129,12 @@ static enum vmt_status look_area(struct vmt_space *space, uint64_t addr, struct 
 
 enum vmt_status vmt_area_find(struct vmt_space *space, uint64_t addr, struct vmt_area *area)
 {
-	return look_area(space, addr, area, false);
+	return look_area(space, addr, area, false, true);
 }
 
 enum vmt_status vmt_area_get(struct vmt_space *space, uint64_t addr, struct vmt_area *area)
 {
-	return look_area(space, addr, area, true);
+	return look_area(space, addr, area, true, true);
 }
 
 // ---- Runs and translations: the tree's ---------------------------------------------------------------------------

@@ -10,6 +10,7 @@ struct assign {
 	bool keep_pages;	// only the ids change
 	uint32_t expect;	// with `claim`: what must be there
 	bool claim;
+	bool met_reserved;	// what was there instead is on its way to being free, or a move's
 };
 
 static void assign_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
@@ -33,10 +34,13 @@ static bool assign_splits(struct txn *txn, const struct vmt_node *node, unsigned
 	return slot_id(node, slot) != assign->id || (entry_load(node, slot) && !assign->keep_pages);
 }
 
-static bool id_is(struct txn *txn, uint32_t id, uint64_t start, uint64_t last, void *arg)
+static bool assign_sees(struct txn *txn, uint32_t id, uint64_t start, uint64_t last, void *arg)
 {
+	struct assign *assign = arg;
+
 	(void)txn, (void)start, (void)last;
-	return id == *(const uint32_t *)arg;
+	assign->met_reserved = id == ATTR_RESERVED;
+	return id == assign->expect;
 }
 
 static enum vmt_status assign_inspect(struct txn *txn, void *arg)
@@ -45,7 +49,7 @@ static enum vmt_status assign_inspect(struct txn *txn, void *arg)
 
 	if (!assign->claim)
 		return VMT_OK;
-	return window_ids(txn, id_is, &assign->expect) ? VMT_OK : VMT_ERR_EXISTS;
+	return window_ids(txn, assign_sees, assign) ? VMT_OK : VMT_ERR_EXISTS;
 }
 
 static bool assign_sets(const struct vmt_node *node, void *arg)
@@ -76,6 +80,11 @@ static enum vmt_status assign_claim(struct vmt_space *space, struct txn *txn, ui
 		txn->owns_claims = !wait;
 		status = range_lock(txn, start, last, &assign_op, &assign);
 		txn->owns_claims = owns_claims;
+		if (status == VMT_ERR_EXISTS && wait && assign.met_reserved) {
+			vmt_port_relax(txn->port, true);
+			attempt--;
+			continue;
+		}
 		if (status != VMT_OK)
 			return status;
 		if (txn->last == last) {
@@ -220,6 +229,7 @@ enum vmt_status vmt_map(struct vmt_space *space, const struct vmt_map_request *r
 	struct vmt *vmt = space->tree.vmt;
 	enum vmt_status status = map_check(space, request);
 	uint64_t where = request->addr, done;
+	struct watch watch = {0};
 	struct txn txn;
 
 	if (status != VMT_OK)
@@ -229,7 +239,10 @@ enum vmt_status vmt_map(struct vmt_space *space, const struct vmt_map_request *r
 		if (status != VMT_OK)
 			return status;
 	}
-	txn_init(&txn, &space->tree);
+	if (request->flags & VMT_MAP_FIXED) // anything else changes nothing that is there
+		change_begin(&watch, &txn, space, where, request->length, VMT_REASON_UNMAP);
+	else
+		txn_init(&txn, &space->tree);
 	map.txn = &txn;
 	if (request->flags & VMT_MAP_FIXED_NOREPLACE)
 		status = map_claim(&map, where, true);
@@ -237,7 +250,7 @@ enum vmt_status vmt_map(struct vmt_space *space, const struct vmt_map_request *r
 		status = map_replace(&map, where, &done);
 	else
 		status = map_anywhere(&map, &where);
-	txn_finish(&txn);
+	change_end(&watch, &txn);
 	if (map.object && !request->object)
 		vmt_object_unref(map.object);
 	if (status != VMT_OK)
@@ -254,14 +267,15 @@ enum vmt_status vmt_unmap(struct vmt_space *space, uint64_t addr, uint64_t lengt
 {
 	enum vmt_status status = range_check(space, addr, length);
 	struct assign assign = {0};
+	struct watch watch;
 	struct txn txn;
 
 	if (status != VMT_OK)
 		return status;
 	tree_note_peaks(&space->tree);
-	txn_init(&txn, &space->tree);
+	change_begin(&watch, &txn, space, addr, length, VMT_REASON_UNMAP);
 	status = range_run(&txn, addr, addr + length - 1, &assign_op, &assign, NULL);
-	txn_finish(&txn);
+	change_end(&watch, &txn);
 	if (status == VMT_OK)
 		find_note_freed(&space->tree, addr, addr + length);
 	return status;
@@ -483,12 +497,13 @@ static enum vmt_status protect_range(struct vmt_space *space, uint64_t addr, uin
 {
 	struct protect protect = {.mask = mask, .set = set};
 	enum vmt_status status;
+	struct watch watch;
 	struct txn txn;
 
-	txn_init(&txn, &space->tree);
+	change_begin(&watch, &txn, space, addr, length, VMT_REASON_PROTECT);
 	status = range_run(&txn, addr, addr + length - 1, &protect_op, &protect, NULL);
 	protect_forget(&txn, &protect);
-	txn_finish(&txn);
+	change_end(&watch, &txn);
 	return status;
 }
 

@@ -25,23 +25,30 @@ static void mark_empty_below(struct txn *txn, struct vmt_node *node)
 }
 
 // Tables in slots that will be marked as a whole go, where their addresses have one id; the marker then takes the table's
-// place, after the flush (R14). A table that stays is visited later and gets its own markers.
-static void mark_fold_tables(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last)
+// place, after the flush (R14). A table that stays is visited later and gets its own markers. Each table's addresses are
+// reported to say the marker before what they say now is dropped, so that no count is zero in between. Returns how many
+// that were.
+static unsigned mark_fold_tables(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint64_t marker)
 {
+	unsigned tables = 0;
+
 	if (node->level == 0 || node_live(node) == 0)
-		return;
+		return 0;
 	for (unsigned slot = first; slot <= last; slot++) {
 		uint64_t e = entry_load(node, slot);
 		struct vmt_node *child;
 
 		if (!fmt_is_table(e, node->level))
 			continue;
+		tables++;
+		marker_copied(txn->tree, marker, node->level);
 		child = node_of_table(txn->port, fmt_pa(e));
 		mark_empty_below(txn, child);
 		if (node_is_foldable(child))
 			fold_into(txn, node, child);
 	}
 	batch_flush(&txn->batch);
+	return tables;
 }
 
 static bool mark_wants(const struct advise *advise, uint32_t id)
@@ -52,22 +59,24 @@ static bool mark_wants(const struct advise *advise, uint32_t id)
 static void space_mark_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
 {
 	const struct advise *advise = arg;
+	unsigned tables = mark_fold_tables(txn, node, first, last, advise->marker);
 
-	mark_fold_tables(txn, node, first, last);
 	for (unsigned slot = first; slot <= last; slot++) {
 		uint64_t e = entry_load(node, slot);
 
 		if (fmt_is_table(e, node->level) || e == advise->marker || !mark_wants(advise, slot_id(node, slot)))
 			continue;
+		marker_copied(txn->tree, advise->marker, node->level);
 		if (fmt_holds_frame(e, node->level))
 			leaf_clear(txn, node, slot, advise->marker);
 		else
 			entry_publish(txn->tree, node, slot, advise->marker);
 		if (e && !fmt_holds_frame(e, node->level))
 			marker_dropped(txn->tree, e, node->level);
-		marker_copied(txn->tree, advise->marker, node->level);
 		node_add_live(node, e == 0);
 	}
+	while (tables--) // what mark_fold_tables reported in advance
+		marker_dropped(txn->tree, advise->marker, node->level);
 }
 
 static bool space_mark_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
@@ -85,20 +94,6 @@ static bool space_mark_sets(const struct vmt_node *node, void *arg)
 	return node_has_tables(node);
 }
 
-// Takes everything out, so that tables fold.
-static void space_clear_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
-{
-	(void)arg;
-	leaf_zap(txn, node, first, last, ZAP_ALL);
-}
-
-static const struct range_op space_clear_op = {
-	.slots = space_clear_slots,
-	.splits = space_mark_splits,
-	.inspect = advise_inspect,
-	.sets = space_mark_sets,
-};
-
 static const struct range_op space_mark_op = {
 	.slots = space_mark_slots,
 	.splits = space_mark_splits,
@@ -107,17 +102,16 @@ static const struct range_op space_mark_op = {
 	.above = true,
 };
 
-// A range of more tables than one window holds is cleared first, so that the tables are gone when the markers come, and
-// one marker can stand for all of them. (A page that is touched in between is seen by the second pass.)
+// Where the range has more tables than one window holds, each window leaves a marker for each of its tables; a second
+// pass finds these in one table of the level above and puts one in their place, and so on upwards.
 static enum vmt_status mark_run(struct vmt_space *space, uint64_t addr, uint64_t length, bool anon_only, uint64_t marker)
 {
-	enum vmt_status status = VMT_OK;
+	enum vmt_status status = advise_run(space, addr, length, &space_mark_op, anon_only, marker);
 
-	if (length / fmt_table_span(0) > TXN_HELD / 2)
-		status = advise_run(space, addr, length, &space_clear_op, anon_only, marker);
-	if (status != VMT_OK && status != VMT_ERR_UNMAPPED)
-		return status;
-	return advise_run(space, addr, length, &space_mark_op, anon_only, marker);
+	for (unsigned level = 0; level < FMT_TOP && length / fmt_table_span(level) > TXN_HELD / 2; level++)
+		if (status == VMT_OK || status == VMT_ERR_UNMAPPED)
+			status = advise_run(space, addr, length, &space_mark_op, anon_only, marker);
+	return status;
 }
 
 enum vmt_status vmt_guard_install(struct vmt_space *space, uint64_t addr, uint64_t length)

@@ -87,18 +87,19 @@ enum vmt_status vmt_page_take(struct vmt_space *space, uint64_t addr, enum vmt_m
 {
 	enum vmt_status status = marker_check(space, addr, kind, payload);
 	struct vmt_node *node;
+	struct watch watch;
 	struct txn txn;
 
 	if (status != VMT_OK)
 		return status;
 	tree_note_peaks(&space->tree);
-	txn_init(&txn, &space->tree);
+	change_begin(&watch, &txn, space, addr, VMT_PAGE_SIZE, VMT_REASON_MIGRATE);
 	status = marker_lock(&txn, addr, 0, &node);
 	if (status == VMT_OK) {
 		*pa = marker_exchange(&txn, node, addr, fmt_make_marker((enum marker_kind)kind, payload));
 		txn_commit(&txn);
 	}
-	txn_finish(&txn);
+	change_end(&watch, &txn);
 	return status;
 }
 

@@ -30,6 +30,7 @@ struct move {
 	uint64_t from, old_length, to, new_length;
 	uint32_t id, new_id; // with a use each, if counted
 	bool placed; // `to` was found
+	bool reserved; // the fixed destination was taken in an earlier round, see ATTR_RESERVED
 	bool changed; // the source was something else by the time it was to be claimed
 };
 
@@ -281,6 +282,34 @@ static void move_drop(struct move *move, uint64_t start, uint64_t length)
 		vmt_port_fatal(move->space->tree.port, "vmtree: a claimed range could not be given up");
 }
 
+// A fixed destination between two rounds. It must not look free: what is mapped there anew would be replaced. Nor can it
+// stay claimed, for whoever has the source may be waiting for this very place. Who asks for it to be free waits.
+static void move_reserve(struct move *move, const uint32_t *claim)
+{
+	if (move_set_ids(move, move->to, move->new_length, claim, ATTR_RESERVED) != VMT_OK)
+		vmt_port_fatal(move->space->tree.port, "vmtree: a claimed range was taken away");
+	move->reserved = true;
+}
+
+// The move has failed in a later round. What others have put over the destination since stays.
+static void move_unreserve(struct move *move)
+{
+	struct assign assign = {.claim = true, .expect = ATTR_RESERVED};
+
+	for (uint64_t at = 0; at < move->new_length; at += VMT_PAGE_SIZE) {
+		struct id_run run;
+
+		look_ids(&move->space->tree, move->to + at, &run, false, true);
+		if (run.end < move->to + move->new_length)
+			at = run.end - move->to - VMT_PAGE_SIZE;
+		else
+			at = move->new_length - VMT_PAGE_SIZE;
+		if (run.id == ATTR_RESERVED)
+			range_run(move->txn, run.start > move->to ? run.start : move->to, move->to + at + VMT_PAGE_SIZE - 1,
+				  &assign_op, &assign, NULL);
+	}
+}
+
 // Step 1. Others' claims are waited for where the place is fixed, and passed by where it is not.
 static enum vmt_status move_claim_target(struct move *move, uint32_t flags)
 {
@@ -357,6 +386,8 @@ static enum vmt_status move_steps(struct move *move, uint32_t flags)
 		vmt_port_fatal(tree->port, "vmtree: a claimed range was taken away");
 	if (status == VMT_OK)
 		move_drop(move, move->from, move->old_length);
+	else if (move->changed && flags & VMT_MOVE_FIXED)
+		move_reserve(move, &claim);
 	else
 		move_drop(move, move->to, move->new_length);
 	node_unuse_id(move->txn, move->new_id);
@@ -503,6 +534,7 @@ enum vmt_status vmt_move(struct vmt_space *space, uint64_t addr, uint64_t old_le
 	struct move move = {
 		.space = space, .from = addr, .old_length = old_length, .to = new_addr, .new_length = new_length,
 	};
+	struct watch source, target = {0};
 	struct vmt_area area;
 	struct txn txn;
 
@@ -517,7 +549,9 @@ enum vmt_status vmt_move(struct vmt_space *space, uint64_t addr, uint64_t old_le
 		return status == VMT_OK ? vmt_unmap(space, addr + new_length, old_length - new_length) : status;
 	}
 	tree_note_peaks(&space->tree);
-	txn_init(&txn, &space->tree);
+	change_begin(&source, &txn, space, addr, old_length, VMT_REASON_UNMAP);
+	if (flags & VMT_MOVE_FIXED) // elsewhere nothing is there that could change
+		watch_begin(&target, space, new_addr, new_length, VMT_REASON_UNMAP);
 	move.txn = &txn;
 	// Another move may have been faster with the source. Whether it takes it away or gives it back is waited for in
 	// the next round, where nothing is claimed.
@@ -525,7 +559,10 @@ enum vmt_status vmt_move(struct vmt_space *space, uint64_t addr, uint64_t old_le
 		move.changed = false;
 		status = move_try(&move, flags);
 	} while (move.changed);
-	txn_finish(&txn);
+	if (status != VMT_OK && move.reserved)
+		move_unreserve(&move);
+	watch_end(&target);
+	change_end(&source, &txn);
 	if (status == VMT_OK)
 		*result = move.to;
 	return status;

@@ -76,6 +76,7 @@ static uint64_t tree_reclaim(struct vmt_tree *tree, uint64_t pages)
 
 	tree_note_peaks(tree);
 	txn_init(&txn, tree);
+	txn.batch.reason = VMT_REASON_RELEASE;
 	txn.keep = false;
 	txn.owns_claims = true; // a move may be what is short of memory; what it has claimed can be taken like the rest
 	// Relaxed: cleared before the sweep, so that what is owed from now on is not forgotten.

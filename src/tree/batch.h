@@ -20,6 +20,7 @@ struct batch {
 	unsigned shared_count;
 	uint64_t shared[BATCH_SHARED];
 	struct vmt_deferred *tables;
+	unsigned reason;		// enum vmt_reason, for whoever is told of the flush
 	struct vmt_flush flush;
 };
 
@@ -29,6 +30,7 @@ static void batch_init(struct batch *batch, struct vmt_tree *tree)
 	batch->frames = VMT_NO_FRAME;
 	batch->shared_count = 0;
 	batch->tables = NULL;
+	batch->reason = 0;
 	batch->flush.all = batch->flush.tables = false;
 	batch->flush.count = 0;
 }
@@ -75,7 +77,7 @@ static bool batch_has_work(const struct batch *batch)
 static void batch_flush(struct batch *batch)
 {
 	if (flush_pending(&batch->flush))
-		flush_run(batch->tree, &batch->flush);
+		flush_run(batch->tree, &batch->flush, batch->reason);
 	batch_free_frames(batch);
 }
 

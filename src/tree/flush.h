@@ -51,10 +51,20 @@ static bool flush_concerns(struct vmt_tree *tree, struct vmt_flush *flush)
 	return any;
 }
 
+// The layer above knows who else translates addresses of the tree (space/secondary.h): asks them all to flush, for the
+// CPUs to be flushed meanwhile; and waits for those that were asked.
+static uint32_t secondaries_issue(struct vmt_tree *tree, const struct vmt_flush *flush, unsigned reason);
+static void secondaries_wait(struct vmt_tree *tree, const struct vmt_flush *flush, unsigned reason, uint32_t asked);
+
 // Flushes what `flush` has collected and empties it. Node locks are held. Every change that it is about was written
 // before; the sequentially consistent exchange in generation_next orders those writes before the reads of the bits.
-static void flush_run(struct vmt_tree *tree, struct vmt_flush *flush)
+static void flush_run(struct vmt_tree *tree, struct vmt_flush *flush, unsigned reason)
 {
+	uint32_t asked = 0;
+
+	// Acquire pairs with the release that made them.
+	if (atomic_load_explicit(&tree->secondaries, memory_order_acquire) && HOLDS(FLUSH_SECONDARY))
+		asked = secondaries_issue(tree, flush, reason);
 	if (!flush_concerns(tree, flush)) {
 		count(tree, flushes_skipped, 1);
 	} else {
@@ -70,6 +80,8 @@ static void flush_run(struct vmt_tree *tree, struct vmt_flush *flush)
 	}
 	if (!HOLDS(GENERATION_FIRST))
 		generation_next(tree);
+	if (asked)
+		secondaries_wait(tree, flush, reason, asked);
 	flush->all = flush->tables = false;
 	flush->count = 0;
 }

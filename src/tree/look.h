@@ -176,7 +176,7 @@ static enum vmt_status look_translate(struct vmt_tree *tree, uint64_t addr, stru
 	if (addr < tree->start || addr >= tree->end)
 		return VMT_ERR_OUTSIDE;
 	vmt_port_read_enter(tree->port);
-	node = tree_descend(tree, addr, addr);
+	node = tree_walk_down(tree, addr, addr);
 	level = node->level;
 	e = leaf_load(node, fmt_index(addr, level));
 	vmt_port_read_exit(tree->port);

@@ -32,6 +32,8 @@ enum protection {
 	FLUSH_HUGE,		// between a table of pages and the huge page that takes its place (2, A2)
 	COLLAPSE_RECHECKS,	// a collapse counts the references again once nobody can take one (22)
 	FLUSH_REPLACE,		// between what was there and what replaces it (A2)
+	FLUSH_SECONDARY,	// of secondaries, under the lock (C1 to C4)
+	DETACH_WAITS,		// a secondary that is detached is in nobody's hands any more
 	GENERATION_RAISED,	// by each flush, for CPUs that kept translations and are elsewhere (5, 15)
 	GENERATION_FIRST,	// raised before the CPUs are read (5, 15)
 	GENERATION_LAST,	// read after the CPU has announced itself (5, 15)

@@ -67,7 +67,7 @@ static void txn_init(struct txn *txn, struct vmt_tree *tree)
 
 // The lowest node whose table covers [start, last], as it looks now. In a read-side section. Tables are reached through
 // their frames' addresses, one dependent load for a level; the node is looked for at the end.
-static struct vmt_node *tree_descend(struct vmt_tree *tree, uint64_t start, uint64_t last)
+static inline struct vmt_node *tree_walk_down(struct vmt_tree *tree, uint64_t start, uint64_t last)
 {
 	uint64_t pa = tree->root_pa, differ = start ^ last;
 
@@ -84,6 +84,12 @@ static struct vmt_node *tree_descend(struct vmt_tree *tree, uint64_t start, uint
 		pa = fmt_pa(e);
 	}
 	return node_of_table(tree->port, pa);
+}
+
+// The same, as a function of its own for those who do more than look.
+static struct vmt_node *tree_descend(struct vmt_tree *tree, uint64_t start, uint64_t last)
+{
+	return tree_walk_down(tree, start, last);
 }
 
 // Under the node's lock or a pin: is it (still) the node that covers `addr` in this tree? Relaxed: the lock orders it.

@@ -199,6 +199,7 @@ int main(int argc, char **argv)
 
 	ran += run_cases(change_cases, change_case_count, name, seed);
 	ran += run_cases(huge_cases, huge_case_count, name, seed);
+	ran += run_cases(secondary_cases, secondary_case_count, name, seed);
 	ran += run_cases(tree_cases, tree_case_count, name, seed);
 	printf("%u passed, 0 failed\n", ran);
 	return ran == 0;

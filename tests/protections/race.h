@@ -52,7 +52,7 @@ struct protection_case {
 	void (*run)(uint64_t seed);
 };
 
-extern const struct protection_case space_cases[], change_cases[], huge_cases[], tree_cases[];
-extern const unsigned space_case_count, change_case_count, huge_case_count, tree_case_count;
+extern const struct protection_case space_cases[], change_cases[], huge_cases[], secondary_cases[], tree_cases[];
+extern const unsigned space_case_count, change_case_count, huge_case_count, secondary_case_count, tree_case_count;
 
 #endif
