@@ -90,7 +90,7 @@ struct sim_ops {
 	enum vmt_status (*secondary_attach)(struct vmt_space *space, const struct vmt_secondary_config *config,
 					    unsigned *id);
 	void (*secondary_detach)(struct vmt_space *space, unsigned id);
-	enum vmt_status (*secondary_fault)(struct vmt_space *space, uint64_t addr, vmt_prot access,
+	enum vmt_status (*secondary_fault)(struct vmt_space *space, unsigned id, uint64_t addr, vmt_prot access,
 					   void (*commit)(void *arg, uint64_t page, uint64_t pa, vmt_prot prot),
 					   void *arg);
 	enum vmt_status (*object_create)(struct vmt *vmt, uint64_t size, const struct vmt_object_ops *ops,

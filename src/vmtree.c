@@ -43,6 +43,7 @@ void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 #include "space/advise.h"
 #include "space/mark.h"
 #include "space/move.h"
+#include "space/grow.h"
 #include "space/marker.h"
 #include "space/page.h"
 #include "space/huge.h"

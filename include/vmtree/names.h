@@ -16,7 +16,8 @@
 //	riscv_sv39, _sv48, _sv57	RISC-V
 //	aarch64_s1, aarch64_s2		AArch64 with 4 KiB granule and 48 bits: processes, and guests
 //	..._16k, ..._64k		the same with 16 and 64 KiB granule; aarch64_s2_16k has 47 bits of address
-//	..._4k_52, ..._16k_52, ..._64k_52 with 52 bits of address and of physical address (FEAT_LPA2; FEAT_LVA, FEAT_LPA)
+//	..._4k_52, ..._16k_52, ..._64k_52 with 52 bits of address and of physical address (FEAT_LPA2; on 64 KiB
+//					FEAT_LVA and FEAT_LPA)
 //	ept, amd_npt			guests on Intel's and AMD's processors
 //	vtd_ss, amd_v1			devices behind Intel's and AMD's IOMMUs: no permission to execute
 #ifndef VMTREE_NAMES_H

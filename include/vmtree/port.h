@@ -28,16 +28,17 @@
 
 // A frame of `bytes` bytes, aligned to its size. `bytes` is VMT_PAGE_SIZE of the format (4, 16 or 64 KiB), and for a
 // space with huge pages also the size of one: such a block is given back page by page. With `zero` its bytes are zero,
-// to a hardware walker too; without, anything. Returns its physical address, or VMT_NO_FRAME. Never called held; may sleep and take memory
-// from elsewhere, but not by vmt_reclaim or anything else that changes a space or asks for its areas: the caller may
-// be in the middle of a fork or a move, for which that would wait. An embedder reclaims from spaces when a call has returned VMT_ERR_NO_MEMORY,
-// and tries again.
+// to a hardware walker too; without, anything. Returns its physical address, or VMT_NO_FRAME. Never called held; may
+// sleep and take memory from elsewhere, but not by vmt_reclaim or anything else that changes a space or asks for its
+// areas: the caller may be in the middle of a fork or a move, for which that would wait. An embedder reclaims from
+// spaces when a call has returned VMT_ERR_NO_MEMORY, and tries again.
 //	kernel:  pa = buddy_alloc(order(bytes)); if (zero) memset(phys_to_virt(pa), 0, bytes); return pa;
 #ifndef VMT_PORT_FRAME_ALLOC
 uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero);
 #endif
 
-// Gives back a frame of `bytes` bytes, always VMT_PAGE_SIZE. No CPU, walker or device can reach it any more. Callable held, and from vmt_deferred::run.
+// Gives back a frame of `bytes` bytes, always VMT_PAGE_SIZE. No CPU, walker or device can reach it any more. Callable
+// held, and from vmt_deferred::run.
 #ifndef VMT_PORT_FRAME_FREE
 void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes);
 #endif
@@ -48,15 +49,16 @@ void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes);
 void *vmt_port_frame_ptr(void *port, uint64_t pa);
 #endif
 
-// The 64 bytes of metadata of the page-sized frame at `pa`, or NULL for memory that is not RAM of the port (device registers):
-// such frames are mapped without being counted. The address is stable; the port zeroes the bytes once, at boot, and
-// never writes them again (frame.h says why). Held.
+// The 64 bytes of metadata of the page-sized frame at `pa`, or NULL for memory that is not RAM of the port (device
+// registers): such frames are mapped without being counted. The address is stable; the port zeroes the bytes once, at
+// boot, and never writes them again (frame.h says why). Held.
 #ifndef VMT_PORT_FRAME_META
 struct vmt_frame *vmt_port_frame_meta(void *port, uint64_t pa);
 #endif
 
-// Memory for the library's own structures: spaces, objects, attribute arrays (half a page). Aligned to 64 bytes, content
-// undefined; NULL when there is none. alloc is never called held; free is callable held and from deferred functions.
+// Memory for the library's own structures: spaces, objects, attribute arrays (half a page). Aligned to 64 bytes,
+// content undefined; NULL when there is none. alloc is never called held; free is callable held and from deferred
+// functions.
 #ifndef VMT_PORT_MEM_ALLOC
 void *vmt_port_mem_alloc(void *port, size_t bytes);
 #endif

@@ -46,7 +46,8 @@ struct vmt_marker_fault {
 struct vmt_marker_ops {
 	// A fault, or whoever else wants the page, has met a marker. Nothing is held; may sleep and call anything.
 	// VMT_OK: look again (the handler has resolved the marker, or waited for somebody who does); anything else ends
-	// the fault with that status. NULL: VMT_ERR_GUARD and VMT_ERR_POISON for these kinds, VMT_ERR_MARKER for others.
+	// the fault with that status. NULL: VMT_ERR_GUARD and VMT_ERR_POISON for these kinds, VMT_ERR_MARKER for
+	// others.
 	enum vmt_status (*fault)(struct vmt_space *space, const struct vmt_marker_fault *fault);
 	// `pages` more (fewer) pages of the space say this: vmt_mark put them there, a fork or a move copied them (they
 	// were unmapped, released, overwritten, or the space was destroyed). The one page of vmt_page_take and of
@@ -155,6 +156,8 @@ enum {
 // VMT_ERR_ARGUMENT). new_length 0: VMT_ERR_EMPTY. old_length 0 asks for a second mapping of a shared object's pages.
 // Not enough room: VMT_ERR_NO_SPACE (may move) or VMT_ERR_EXISTS (may not). On VMT_ERR_NO_MEMORY and VMT_ERR_LIMIT the
 // old mapping is whole. `*result` is the new address.
+// A move waits for others under way. One to a fixed place that loses its source to another says VMT_ERR_UNMAPPED, and
+// what was at that place is gone.
 VMT_LOCKED enum vmt_status vmt_move(struct vmt_space *space, uint64_t addr, uint64_t old_length, uint64_t new_length,
 			 uint32_t flags, uint64_t new_addr, uint64_t *result);
 
@@ -191,7 +194,8 @@ struct vmt_fault_info {
 // repeated. VMT_ERR_UNMAPPED (SEGV_MAPERR), VMT_ERR_ACCESS (SEGV_ACCERR), VMT_ERR_GUARD, VMT_ERR_BUS (BUS_ADRERR),
 // VMT_ERR_POISON (BUS_MCEERR_AR), VMT_ERR_MARKER, what a handler of markers returned, VMT_ERR_NO_MEMORY. VMT_ERR_RETRY:
 // others changed what it needed a thousand times over; try again. `info` may be NULL.
-VMT_LOCKED enum vmt_status vmt_fault(struct vmt_space *space, uint64_t addr, vmt_prot access, struct vmt_fault_info *info);
+VMT_LOCKED enum vmt_status vmt_fault(struct vmt_space *space, uint64_t addr, vmt_prot access,
+				     struct vmt_fault_info *info);
 
 // Faults in all pages of the range, for writing where private writable, else for reading. Stops at the first page
 // that fails, with its status; `*done` (may be NULL) is the bytes that were populated before.
@@ -209,33 +213,34 @@ VMT_LOCKED enum vmt_status vmt_lazy_free(struct vmt_space *space, uint64_t addr,
 
 // MADV_GUARD_INSTALL: pages of the range are given back and every access faults with VMT_ERR_GUARD until
 // vmt_guard_remove (which leaves what is not a guard) or vmt_unmap. One entry for each largest span: a guard over a GiB
-// is one entry. VMT_ERR_ARGUMENT if a part is not private anonymous memory; VMT_ERR_UNMAPPED, VMT_ERR_NO_MEMORY, VMT_ERR_LIMIT.
+// is one entry. VMT_ERR_ARGUMENT if a part is not private anonymous memory; VMT_ERR_UNMAPPED, VMT_ERR_NO_MEMORY,
+// VMT_ERR_LIMIT.
 VMT_LOCKED enum vmt_status vmt_guard_install(struct vmt_space *space, uint64_t addr, uint64_t length);
 VMT_LOCKED enum vmt_status vmt_guard_remove(struct vmt_space *space, uint64_t addr, uint64_t length);
 
 // ---- Markers -----------------------------------------------------------------------------------------------------
 //
 // An entry that holds no page says what has become of it. Markers survive fork, vmt_move, vmt_protect and attempts to
-// collapse, and a table that holds one is not empty. vmt_unmap takes them away; vmt_release those that stand for a page's
-// bytes (swap, migration, device), which reads as zeroes then.
+// collapse, and a table that holds one is not empty. vmt_unmap takes them away; vmt_release those that stand for a
+// page's bytes (swap, migration, device), which reads as zeroes then.
 
-// Puts markers over the range, one for each largest span, and gives back the pages that were there. VMT_ERR_ARGUMENT: no
-// kind of the embedder's to set (all but guard), or a payload beyond VMT_MARKER_PAYLOAD; VMT_ERR_UNMAPPED: a part is not
-// mapped (the mapped parts were marked all the same); VMT_ERR_NO_MEMORY, VMT_ERR_LIMIT.
+// Puts markers over the range, one for each largest span, and gives back the pages that were there. VMT_ERR_ARGUMENT:
+// no kind of the embedder's to set (all but guard), or a payload beyond VMT_MARKER_PAYLOAD; VMT_ERR_UNMAPPED: a part
+// is not mapped (the mapped parts were marked all the same); VMT_ERR_NO_MEMORY, VMT_ERR_LIMIT.
 VMT_LOCKED enum vmt_status vmt_mark(struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_marker kind,
 				    uint64_t payload);
 
 // Takes the page at `addr` (a multiple of VMT_PAGE_SIZE) out of its entry, after the flush, and leaves a marker. The
-// entry's reference goes to the caller (vmt_page_put): to write the page to a swap device, or to copy it elsewhere. Pins
-// keep a page where it is, references of vmt_page_get do not: who holds one goes on seeing, and writing, this frame.
-// VMT_ERR_NOT_PRESENT: there is none, or the zero page; VMT_ERR_BUSY: it is pinned; VMT_ERR_ARGUMENT: as vmt_mark, or the
-// page is its object's; VMT_ERR_UNMAPPED; VMT_ERR_NO_MEMORY (a huge page has to be split).
+// entry's reference goes to the caller (vmt_page_put): to write the page to a swap device, or to copy it elsewhere.
+// Pins keep a page where it is, references of vmt_page_get do not: who holds one goes on seeing, and writing, this
+// frame. VMT_ERR_NOT_PRESENT: there is none, or the zero page; VMT_ERR_BUSY: it is pinned; VMT_ERR_ARGUMENT: as
+// vmt_mark, or the page is its object's; VMT_ERR_UNMAPPED; VMT_ERR_NO_MEMORY (a huge page has to be split).
 VMT_LOCKED enum vmt_status vmt_page_take(struct vmt_space *space, uint64_t addr, enum vmt_marker kind,
 					 uint64_t payload, uint64_t *pa);
 
 // If the page at `addr` says exactly this, maps the page `pa` there, with the permissions that the address has; the
-// caller's reference becomes the entry's. VMT_ERR_NOT_PRESENT: it says something else by now, and the reference is still
-// the caller's; so with VMT_ERR_ARGUMENT (shared memory), VMT_ERR_NO_MEMORY.
+// caller's reference becomes the entry's. VMT_ERR_NOT_PRESENT: it says something else by now, and the reference is
+// still the caller's; so with VMT_ERR_ARGUMENT (shared memory), VMT_ERR_NO_MEMORY.
 VMT_LOCKED enum vmt_status vmt_marker_resolve(struct vmt_space *space, uint64_t addr, enum vmt_marker kind,
 					      uint64_t payload, uint64_t pa);
 
@@ -248,19 +253,20 @@ enum vmt_status vmt_page_new(struct vmt *vmt, bool zero, uint64_t *pa);
 
 // ---- Huge pages --------------------------------------------------------------------------------------------------
 //
-// A huge page is a leaf of the second level (2 MiB with pages of 4 KiB) over memory that was allocated at once. Each page
-// of it has its own metadata and is counted by itself, so that a reference, a pin, a copy on write or a part that is
-// unmapped, protected or released concerns these pages alone: the leaf is split then, and nothing else changes.
+// A huge page is a leaf of the second level (2 MiB with pages of 4 KiB) over memory that was allocated at once. Each
+// page of it has its own metadata and is counted by itself, so that a reference, a pin, a copy on write or a part that
+// is unmapped, protected or released concerns these pages alone: the leaf is split then, and nothing else changes.
 
 // MADV_HUGEPAGE, MADV_NOHUGEPAGE: the first write to private anonymous memory of the range gets a huge page where one
 // fits and memory for it can be had, or does not. VMT_ERR_UNMAPPED: a part is not mapped; what lies before was advised.
 VMT_LOCKED enum vmt_status vmt_advise_huge(struct vmt_space *space, uint64_t addr, uint64_t length, bool huge);
 
-// MADV_COLLAPSE: puts a huge page in the place of each whole table of small ones in the range that belong to nobody else,
-// holes filled with zeroes. Pages that lie as one huge page already stay where they are; others are copied. Where a page
-// is shared, pinned, lazily freed or of an object, or there is a marker or more than one set of attributes, the table
-// stays. Returns how many huge pages were made; `*status` (may be NULL): VMT_ERR_NO_MEMORY or VMT_ERR_LIMIT if some were
-// not for want of memory or of an attribute array; or what is wrong with the range, and then nothing was done.
+// MADV_COLLAPSE: puts a huge page in the place of each whole table of small ones in the range that belong to nobody
+// else, holes filled with zeroes. Pages that lie as one huge page already stay where they are; others are copied.
+// Where a page is shared, pinned, lazily freed or of an object, or there is a marker or more than one set of
+// attributes, the table stays. Returns how many huge pages were made; `*status` (may be NULL): VMT_ERR_NO_MEMORY or
+// VMT_ERR_LIMIT if some were not for want of memory or of an attribute array; or what is wrong with the range, and
+// then nothing was done.
 VMT_LOCKED uint64_t vmt_collapse(struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_status *status);
 
 // ---- Memory pressure ---------------------------------------------------------------------------------------------
@@ -282,7 +288,8 @@ struct vmt_translation {
 
 // What the hardware would find at `addr` (any byte), read as hardware reads: lock-free, any context but NMI-like ones
 // in which the port cannot enter a read-side section. A snapshot. VMT_ERR_NOT_PRESENT, VMT_ERR_OUTSIDE.
-VMT_LOCK_FREE enum vmt_status vmt_translate(struct vmt_space *space, uint64_t addr, struct vmt_translation *translation);
+VMT_LOCK_FREE enum vmt_status vmt_translate(struct vmt_space *space, uint64_t addr,
+					    struct vmt_translation *translation);
 
 enum vmt_state {
 	VMT_STATE_NONE,		// not mapped, or mapped and never touched
@@ -310,8 +317,8 @@ struct vmt_run {
 // run->end (VMT_FOR_EACH_RUN). Nothing is held on return. VMT_ERR_OUTSIDE, VMT_ERR_EMPTY.
 VMT_HALF_LOCKED enum vmt_status vmt_walk(struct vmt_space *space, uint64_t addr, uint64_t end, struct vmt_run *run);
 
-// Iterates: the statement that follows is executed for each run of [from, to), in `run`, a struct vmt_run *. It may call
-// anything, change the range, break and return: nothing is held between two runs.
+// Iterates: the statement that follows is executed for each run of [from, to), in `run`, a struct vmt_run *. It may
+// call anything, change the range, break and return: nothing is held between two runs.
 #define VMT_FOR_EACH_RUN(space, from, to, run)                                                                         \
 	for ((run)->end = (from); (run)->end < (to) && vmt_walk((space), (run)->end, (to), (run)) == VMT_OK;)
 

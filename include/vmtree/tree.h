@@ -15,8 +15,8 @@
 // vmt_port_publish is called for every entry that was written.
 //
 // While a leaf is cut or joined its addresses translate to nothing for a moment, as the architectures ask (break before
-// make): a CPU faults, finds the lock taken and comes back. A device that cannot come back should have its memory mapped
-// by leaves that need no cutting: vmt_tree_map::leaf_max.
+// make): a CPU faults, finds the lock taken and comes back. A device that cannot come back should have its memory
+// mapped by leaves that need no cutting: vmt_tree_map::leaf_max.
 //
 // Addresses, lengths and physical addresses are bytes and multiples of VMT_PAGE_SIZE. Functions check, in this order:
 // VMT_ERR_UNALIGNED, VMT_ERR_EMPTY, VMT_ERR_WRAPPED, VMT_ERR_OUTSIDE, VMT_ERR_ARGUMENT; then nothing was changed.
@@ -37,8 +37,8 @@ struct vmt_tree_config {
 	void *owner;		// vmt_flush::space_owner
 	unsigned cpus;		// bounds what vmt_port_cpu returns, 1 to VMT_MAX_CPUS
 	bool user;		// leaves can be used by user mode, where the format tells modes apart
-	// The leaves that the hardware takes: bit n for 2^n bytes. A page must be among them, and with a leaf on its own
-	// all smaller ones (VMT_ERR_SIZE). 0: all that need no extension, which is vmt_tree_leaf_sizes but for
+	// The leaves that the hardware takes: bit n for 2^n bytes. A page must be among them, and with a leaf on its
+	// own all smaller ones (VMT_ERR_SIZE). 0: all that need no extension, which is vmt_tree_leaf_sizes but for
 	// RISC-V's NAPOT. A leaf may also be a *run* of entries that hardware keeps as one translation: the contiguous
 	// bit of AArch64, NAPOT.
 	uint64_t leaf_sizes;
@@ -60,7 +60,7 @@ struct vmt_tree_map {
 	uint64_t addr, length;
 	uint64_t pa;		// of the first byte
 	vmt_prot prot;		// not empty
-	uint64_t leaf_max;	// the largest leaf to use, in bytes; 0: the largest that fits. VMT_ERR_SIZE: less than a page
+	uint64_t leaf_max;	// the largest leaf to use, in bytes (VMT_ERR_SIZE: less than a page); 0: any that fits
 	enum vmt_memory memory;	// VMT_ERR_ARGUMENT: one that the format cannot say
 };
 
@@ -75,7 +75,8 @@ VMT_LOCKED enum vmt_status vmt_tree_map(struct vmt_tree *tree, const struct vmt_
 VMT_LOCKED enum vmt_status vmt_tree_unmap(struct vmt_tree *tree, uint64_t addr, uint64_t length, uint64_t *done);
 
 // Gives everything mapped in the range these permissions (not empty: that is vmt_tree_unmap). Cuts leaves likewise.
-VMT_LOCKED enum vmt_status vmt_tree_protect(struct vmt_tree *tree, uint64_t addr, uint64_t length, vmt_prot prot, uint64_t *done);
+VMT_LOCKED enum vmt_status vmt_tree_protect(struct vmt_tree *tree, uint64_t addr, uint64_t length, vmt_prot prot,
+					    uint64_t *done);
 
 // Maps a range whatever is there: in each table what was there is cleared, flushed everywhere, and only then replaced.
 // Leaves and markers that the range covers in part are cut. Arguments and `*done` as vmt_tree_map; where memory
@@ -89,9 +90,9 @@ VMT_LOCKED enum vmt_status vmt_tree_split(struct vmt_tree *tree, uint64_t addr, 
 			       uint64_t *done);
 
 // Where the range holds leaves of consecutive memory with equal permissions and kind of memory, puts the largest leaves
-// in their place that the tree may use (clear, flush, set), and frees the tables that this takes out of use. Accessed and
-// dirty are what any of them was. Markers stay, and nothing is collapsed over one. Returns how many larger leaves were
-// made; memory is not needed.
+// in their place that the tree may use (clear, flush, set), and frees the tables that this takes out of use. Accessed
+// and dirty are what any of them was. Markers stay, and nothing is collapsed over one. Returns how many larger leaves
+// were made; memory is not needed.
 VMT_LOCKED uint64_t vmt_tree_collapse(struct vmt_tree *tree, uint64_t addr, uint64_t length);
 
 enum {
@@ -119,7 +120,8 @@ VMT_LOCKED uint64_t vmt_tree_reclaim(struct vmt_tree *tree);
 
 // What the hardware would find at `addr` (any byte), read as hardware reads. VMT_ERR_NOT_PRESENT, VMT_ERR_OUTSIDE. Any
 // context in which the port can enter a read-side section.
-VMT_LOCK_FREE enum vmt_status vmt_tree_translate(struct vmt_tree *tree, uint64_t addr, struct vmt_translation *translation);
+VMT_LOCK_FREE enum vmt_status vmt_tree_translate(struct vmt_tree *tree, uint64_t addr,
+						 struct vmt_translation *translation);
 
 // The run of like entries that holds `addr`, as vmt_walk.
 VMT_HALF_LOCKED enum vmt_status vmt_tree_walk(struct vmt_tree *tree, uint64_t addr, uint64_t end, struct vmt_run *run);

@@ -14,7 +14,8 @@
 //	fmt_is_present(e)	hardware can use the entry: a leaf or a table
 //	fmt_is_table(e, level)	present, and points to a table of level - 1
 //	fmt_pa(e)		of a leaf or a table
-//	FMT_PA_SCATTERED	1: the address is not one field, and leaves of neighbouring frames are not a constant apart
+// 	FMT_PA_SCATTERED	1: the address is not one field, and leaves of neighbouring frames are not a constant
+// apart
 //	fmt_make_table(pa, level)	an entry of a table of `level`, for the table of level - 1 at pa
 //	fmt_make_leaf(pa, level, prot, user)	accessed, and dirty if writable: the library never makes hardware
 //				write an entry that it is writing itself. `prot` carries the kind of memory too,

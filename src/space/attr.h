@@ -26,7 +26,6 @@
 #define ATTR_HUGE	(UINT32_C(1) << 9)
 #define ATTR_TAG_SHIFT	12
 #define ATTR_MAPPED	(UINT32_C(1) << 30)
-#define ATTR_RESERVED	ATTR_MAPPED // no request can ask for it: a destination between two rounds (space/move.h)
 
 #define BACKING_BUCKETS	  512
 #define BACKING_CHUNK	  256
@@ -98,7 +97,7 @@ static vmt_prot attr_max(uint32_t attr)
 // Is it memory that an address can be said to have, to a program?
 static bool id_is_mapped(uint32_t id)
 {
-	return id && id != ID_CLAIM && id != ATTR_RESERVED;
+	return id && id != ID_CLAIM;
 }
 
 static bool id_is_private_anon(uint32_t id)

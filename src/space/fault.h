@@ -127,7 +127,8 @@ static enum vmt_status fault_take(struct fault *fault, uint64_t pa)
 	struct vmt_data *data = data_of_frame(fault->tree->port, pa);
 
 	fault->got = pa;
-	// Before the entry of a new table can be reached by others: whoever takes the page out again flushes afterwards.
+	// Before the entry of a new table can be reached by others: whoever takes the page out again flushes
+	// afterwards.
 	if (fault->commit)
 		fault->commit(fault->arg, fault->addr & ~VMT_PAGE_MASK, pa, VMT_READ | (fault->access & VMT_WRITE));
 	if (fault->take == TAKE_NOTHING || !data)
@@ -281,7 +282,8 @@ static enum vmt_status fault_empty_object(struct fault *fault, struct vmt_node *
 // Is a huge page to come where nothing is? (Where no table hangs below the entry its whole span has these attributes.)
 static bool fault_wants_huge(const struct fault *fault, uint32_t attr)
 {
-	return attr & ATTR_HUGE && (fault->access == VMT_WRITE || fault->unshare) && !fault->no_huge && FMT_LEAF_LEVELS > 1;
+	return attr & ATTR_HUGE && (fault->access == VMT_WRITE || fault->unshare) && !fault->no_huge &&
+	       FMT_LEAF_LEVELS > 1;
 }
 
 static enum vmt_status fault_empty_huge(struct fault *fault, struct vmt_node *node, uint32_t attr)
@@ -438,7 +440,7 @@ enum vmt_status vmt_fault(struct vmt_space *space, uint64_t addr, vmt_prot acces
 	return status;
 }
 
-enum vmt_status vmt_secondary_fault(struct vmt_space *space, uint64_t addr, vmt_prot access,
+enum vmt_status vmt_secondary_fault(struct vmt_space *space, unsigned id, uint64_t addr, vmt_prot access,
 				    void (*commit)(void *arg, uint64_t page, uint64_t pa, vmt_prot prot), void *arg)
 {
 	enum vmt_status status = addr_check(space, addr);
@@ -448,6 +450,8 @@ enum vmt_status vmt_secondary_fault(struct vmt_space *space, uint64_t addr, vmt_
 		return VMT_ERR_UNMAPPED;
 	if ((access != VMT_READ && access != VMT_WRITE) || !commit)
 		return VMT_ERR_ARGUMENT;
+	if (!secondary_hears(space, id, addr))
+		return VMT_ERR_OUTSIDE;
 	fault_init(&fault, space, addr, access);
 	fault.commit = commit;
 	fault.arg = arg;

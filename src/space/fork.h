@@ -134,8 +134,8 @@ static bool fork_pinned(struct fork *fork, struct vmt_node *from, struct vmt_nod
 }
 
 // Is the private page pinned? Pins are taken under this node's lock. Acquire pairs with the release in vmt_page_unpin:
-// what a device wrote is there for the copy. (An object's page is pinned through a shared mapping, and a private one has
-// no copy to lose.)
+// what a device wrote is there for the copy. (An object's page is pinned through a shared mapping, and a private one
+// has no copy to lose.)
 static bool fork_is_pinned(const struct vmt_data *data)
 {
 	return atomic_load_explicit(&data->pins, memory_order_acquire) && HOLDS(PINS_COPIED) &&
@@ -192,7 +192,8 @@ static bool fork_frame(struct fork *fork, struct vmt_node *from, struct vmt_node
 }
 
 // Copies entries from `slot` on; where it stopped for want of a page.
-static unsigned fork_entries(struct fork *fork, struct vmt_node *from, struct vmt_node *to, unsigned slot, unsigned last)
+static unsigned fork_entries(struct fork *fork, struct vmt_node *from, struct vmt_node *to, unsigned slot,
+			     unsigned last)
 {
 	if (node_live(from) == 0)
 		return last + 1;
@@ -312,7 +313,8 @@ static enum vmt_status fork_try(struct vmt_space *parent, struct vmt_space *chil
 	fork.from = &parent->tree;
 	fork.to = &child->tree;
 	fork.hollow = false;
-	change_begin(&watch, &fork.txn, parent, fork.from->start, fork.from->end - fork.from->start, VMT_REASON_PROTECT);
+	change_begin(&watch, &fork.txn, parent, fork.from->start, fork.from->end - fork.from->start,
+		     VMT_REASON_PROTECT);
 	// Reclaiming runs transactions, and they wait at the gate.
 	fork.txn.pool.reclaim = false;
 	fork_close_gate(fork.from);

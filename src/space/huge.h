@@ -2,10 +2,10 @@
 // Huge pages: advice, and putting one in the place of a table of small pages. How faults make them is in fault.h, how
 // they are cut in tree/range.h.
 //
-// A collapse takes pages that belong to this table's entries alone. It unlinks the table (the slot says "busy"), flushes,
-// and only then looks at the counts for the last time: a lock-free reader takes its reference before it reads the path
-// again (space/page.h), so either it finds the slot changed and lets go, or it is counted here and the table goes back.
-// Nobody can write to the pages any more while they are copied.
+// A collapse takes pages that belong to this table's entries alone. It unlinks the table (the slot says "busy"),
+// flushes, and only then looks at the counts for the last time: a lock-free reader takes its reference before it reads
+// the path again (space/page.h), so either it finds the slot changed and lets go, or it is counted here and the table
+// goes back. Nobody can write to the pages any more while they are copied.
 #ifndef VMT_SPACE_HUGE_H
 #define VMT_SPACE_HUGE_H
 
@@ -28,8 +28,8 @@ struct huge {
 	bool in_place;		// they lie as one huge page
 };
 
-// A page of this entry's own, that nobody has pinned and reclaim will not take. (One that was written after it was lazily
-// freed will not be taken.)
+// A page of this entry's own, that nobody has pinned and reclaim will not take. (One that was written after it was
+// lazily freed will not be taken.)
 static bool huge_owns(struct vmt_tree *tree, uint64_t e)
 {
 	struct vmt_data *data = data_of_frame(tree->port, fmt_pa(e));
@@ -64,8 +64,8 @@ static bool huge_looks_right(struct huge *huge)
 	return huge->pages > 0;
 }
 
-// Locks the table for `addr` and the node above it. False: there is none, or it is not for collapsing. The locks are held
-// either way.
+// Locks the table for `addr` and the node above it. False: there is none, or it is not for collapsing. The locks are
+// held either way.
 static bool huge_lock(struct huge *huge, uint64_t addr)
 {
 	struct txn *txn = &huge->txn;

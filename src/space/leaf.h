@@ -143,8 +143,8 @@ static bool leaf_is_exclusive(struct vmt_tree *tree, uint64_t pa, unsigned level
 	return exclusive;
 }
 
-// Links `leaf` of `level` at `addr`, below `node`, whose slot there is empty: with new tables from the pool where levels
-// are missing. They are complete before the last store makes them visible (R8, races.md E1).
+// Links `leaf` of `level` at `addr`, below `node`, whose slot there is empty: with new tables from the pool where
+// levels are missing. They are complete before the last store makes them visible (R8, races.md E1).
 static void leaf_install(struct txn *txn, struct vmt_node *node, uint64_t addr, uint64_t leaf, unsigned level)
 {
 	unsigned top_slot = fmt_index(addr, node->level), slot = top_slot;

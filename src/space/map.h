@@ -10,7 +10,6 @@ struct assign {
 	bool keep_pages;	// only the ids change
 	uint32_t expect;	// with `claim`: what must be there
 	bool claim;
-	bool met_reserved;	// what was there instead is on its way to being free, or a move's
 };
 
 static void assign_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
@@ -36,11 +35,8 @@ static bool assign_splits(struct txn *txn, const struct vmt_node *node, unsigned
 
 static bool assign_sees(struct txn *txn, uint32_t id, uint64_t start, uint64_t last, void *arg)
 {
-	struct assign *assign = arg;
-
 	(void)txn, (void)start, (void)last;
-	assign->met_reserved = id == ATTR_RESERVED;
-	return id == assign->expect;
+	return id == ((const struct assign *)arg)->expect;
 }
 
 static enum vmt_status assign_inspect(struct txn *txn, void *arg)
@@ -80,11 +76,6 @@ static enum vmt_status assign_claim(struct vmt_space *space, struct txn *txn, ui
 		txn->owns_claims = !wait;
 		status = range_lock(txn, start, last, &assign_op, &assign);
 		txn->owns_claims = owns_claims;
-		if (status == VMT_ERR_EXISTS && wait && assign.met_reserved) {
-			vmt_port_relax(txn->port, true);
-			attempt--;
-			continue;
-		}
 		if (status != VMT_OK)
 			return status;
 		if (txn->last == last) {
@@ -135,7 +126,8 @@ static enum vmt_status map_check(const struct vmt_space *space, const struct vmt
 	if (request->flags & ~MAP_FLAGS || request->prot & ~VMT_RWX || max & ~VMT_RWX || request->prot & ~max ||
 	    request->tag >= VMT_TAGS || request->search_start > request->search_end ||
 	    (!request->object && request->offset) ||
-	    (request->flags & (VMT_MAP_GROWS_DOWN | VMT_MAP_HUGE) && (request->object || request->flags & VMT_MAP_SHARED)))
+	    (request->flags & (VMT_MAP_GROWS_DOWN | VMT_MAP_HUGE) &&
+	     (request->object || request->flags & VMT_MAP_SHARED)))
 		return VMT_ERR_ARGUMENT;
 	return VMT_OK;
 }

@@ -24,10 +24,10 @@ static void mark_empty_below(struct txn *txn, struct vmt_node *node)
 	}
 }
 
-// Tables in slots that will be marked as a whole go, where their addresses have one id; the marker then takes the table's
-// place, after the flush (R14). A table that stays is visited later and gets its own markers. Each table's addresses are
-// reported to say the marker before what they say now is dropped, so that no count is zero in between. Returns how many
-// that were.
+// Tables in slots that will be marked as a whole go, where their addresses have one id; the marker then takes the
+// table's place, after the flush (R14). A table that stays is visited later and gets its own markers. Each table's
+// addresses are reported to say the marker before what they say now is dropped, so that no count is zero in between.
+// Returns how many that were.
 static unsigned mark_fold_tables(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint64_t marker)
 {
 	unsigned tables = 0;
@@ -40,9 +40,11 @@ static unsigned mark_fold_tables(struct txn *txn, struct vmt_node *node, unsigne
 
 		if (!fmt_is_table(e, node->level))
 			continue;
+		child = node_of_table(txn->port, fmt_pa(e));
+		if (child->level == 0 && (child->ids || !ids_can_set(txn, node, slot, slot, child->id)))
+			continue;
 		tables++;
 		marker_copied(txn->tree, marker, node->level);
-		child = node_of_table(txn->port, fmt_pa(e));
 		mark_empty_below(txn, child);
 		if (node_is_foldable(child))
 			fold_into(txn, node, child);
@@ -102,17 +104,74 @@ static const struct range_op space_mark_op = {
 	.above = true,
 };
 
-// Where the range has more tables than one window holds, each window leaves a marker for each of its tables; a second
-// pass finds these in one table of the level above and puts one in their place, and so on upwards.
-static enum vmt_status mark_run(struct vmt_space *space, uint64_t addr, uint64_t length, bool anon_only, uint64_t marker)
+// ---- Joining them ------------------------------------------------------------------------------------------------
+
+// Does the table say nothing but this, with one id?
+static bool mark_fills(const struct vmt_node *node, uint64_t marker)
+{
+	if (node->ids || node_live(node) < FMT_SLOTS)
+		return false;
+	for (unsigned slot = 0; slot < FMT_SLOTS; slot++)
+		if (entry_load(node, slot) != marker)
+			return false;
+	return true;
+}
+
+// A table full of one marker becomes one marker; anything else is left alone.
+static void mark_join_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
+{
+	uint64_t marker = *(const uint64_t *)arg;
+
+	for (unsigned slot = first; node->level > 0 && slot <= last; slot++) {
+		struct vmt_node *child;
+
+		if (!slot_is_table(node, slot))
+			continue;
+		child = node_of_table(txn->port, fmt_pa(entry_load(node, slot)));
+		if (!mark_fills(child, marker) || !fold_into(txn, node, child))
+			continue;
+		batch_flush(&txn->batch);
+		entry_publish(txn->tree, node, slot, marker);
+		node_add_live(node, 1);
+	}
+}
+
+static bool mark_join_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
+{
+	(void)txn, (void)node, (void)slot, (void)arg;
+	return false;
+}
+
+static const struct range_op mark_join_op = {
+	.slots = mark_join_slots,
+	.splits = mark_join_splits,
+	.sets = space_mark_sets,
+	.above = true,
+};
+
+// Where the range has more tables than one window holds, each window has left a marker for each of its tables. They are
+// joined, level by level. That they cannot be, for want of an array, changes nothing.
+static void mark_join(struct vmt_space *space, uint64_t addr, uint64_t length, uint64_t marker)
+{
+	struct txn txn;
+
+	txn_init(&txn, &space->tree);
+	for (unsigned level = 0; level < FMT_TOP && length / fmt_table_span(level) > TXN_HELD / 2; level++)
+		range_run(&txn, addr, addr + length - 1, &mark_join_op, &marker, NULL);
+	txn_finish(&txn);
+}
+
+static enum vmt_status mark_run(struct vmt_space *space, uint64_t addr, uint64_t length, bool anon_only,
+				uint64_t marker)
 {
 	enum vmt_status status = advise_run(space, addr, length, &space_mark_op, anon_only, marker);
 
-	for (unsigned level = 0; level < FMT_TOP && length / fmt_table_span(level) > TXN_HELD / 2; level++)
-		if (status == VMT_OK || status == VMT_ERR_UNMAPPED)
-			status = advise_run(space, addr, length, &space_mark_op, anon_only, marker);
+	if (length / fmt_table_span(0) > TXN_HELD / 2 && (status == VMT_OK || status == VMT_ERR_UNMAPPED))
+		mark_join(space, addr, length, marker);
 	return status;
 }
+
+// ---- The requests ------------------------------------------------------------------------------------------------
 
 enum vmt_status vmt_guard_install(struct vmt_space *space, uint64_t addr, uint64_t length)
 {

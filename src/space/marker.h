@@ -75,7 +75,8 @@ static uint64_t marker_exchange(struct txn *txn, struct vmt_node *node, uint64_t
 	return pa;
 }
 
-static enum vmt_status marker_check(const struct vmt_space *space, uint64_t addr, enum vmt_marker kind, uint64_t payload)
+static enum vmt_status marker_check(const struct vmt_space *space, uint64_t addr, enum vmt_marker kind,
+				    uint64_t payload)
 {
 	enum vmt_status status = range_check(space, addr, VMT_PAGE_SIZE);
 

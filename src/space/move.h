@@ -30,7 +30,6 @@ struct move {
 	uint64_t from, old_length, to, new_length;
 	uint32_t id, new_id; // with a use each, if counted
 	bool placed; // `to` was found
-	bool reserved; // the fixed destination was taken in an earlier round, see ATTR_RESERVED
 	bool changed; // the source was something else by the time it was to be claimed
 };
 
@@ -197,7 +196,8 @@ static enum vmt_status move_huge(struct move *move, const struct vmt_run *run, u
 	enum vmt_status status = VMT_OK;
 	bool stays = true;
 
-	if (run->size == fmt_span(1) && !((run->start | piece.to) & (run->size - 1)) && run->end - run->start >= run->size)
+	if (run->size == fmt_span(1) && run->end - run->start >= run->size &&
+	    !((run->start | piece.to) & (run->size - 1)))
 		status = move_piece(move, &piece, &stays);
 	if (status == VMT_OK && !stays)
 		*done += run->size;
@@ -282,34 +282,6 @@ static void move_drop(struct move *move, uint64_t start, uint64_t length)
 		vmt_port_fatal(move->space->tree.port, "vmtree: a claimed range could not be given up");
 }
 
-// A fixed destination between two rounds. It must not look free: what is mapped there anew would be replaced. Nor can it
-// stay claimed, for whoever has the source may be waiting for this very place. Who asks for it to be free waits.
-static void move_reserve(struct move *move, const uint32_t *claim)
-{
-	if (move_set_ids(move, move->to, move->new_length, claim, ATTR_RESERVED) != VMT_OK)
-		vmt_port_fatal(move->space->tree.port, "vmtree: a claimed range was taken away");
-	move->reserved = true;
-}
-
-// The move has failed in a later round. What others have put over the destination since stays.
-static void move_unreserve(struct move *move)
-{
-	struct assign assign = {.claim = true, .expect = ATTR_RESERVED};
-
-	for (uint64_t at = 0; at < move->new_length; at += VMT_PAGE_SIZE) {
-		struct id_run run;
-
-		look_ids(&move->space->tree, move->to + at, &run, false, true);
-		if (run.end < move->to + move->new_length)
-			at = run.end - move->to - VMT_PAGE_SIZE;
-		else
-			at = move->new_length - VMT_PAGE_SIZE;
-		if (run.id == ATTR_RESERVED)
-			range_run(move->txn, run.start > move->to ? run.start : move->to, move->to + at + VMT_PAGE_SIZE - 1,
-				  &assign_op, &assign, NULL);
-	}
-}
-
 // Step 1. Others' claims are waited for where the place is fixed, and passed by where it is not.
 static enum vmt_status move_claim_target(struct move *move, uint32_t flags)
 {
@@ -386,8 +358,6 @@ static enum vmt_status move_steps(struct move *move, uint32_t flags)
 		vmt_port_fatal(tree->port, "vmtree: a claimed range was taken away");
 	if (status == VMT_OK)
 		move_drop(move, move->from, move->old_length);
-	else if (move->changed && flags & VMT_MOVE_FIXED)
-		move_reserve(move, &claim);
 	else
 		move_drop(move, move->to, move->new_length);
 	node_unuse_id(move->txn, move->new_id);
@@ -554,61 +524,19 @@ enum vmt_status vmt_move(struct vmt_space *space, uint64_t addr, uint64_t old_le
 		watch_begin(&target, space, new_addr, new_length, VMT_REASON_UNMAP);
 	move.txn = &txn;
 	// Another move may have been faster with the source. Whether it takes it away or gives it back is waited for in
-	// the next round, where nothing is claimed.
+	// the next round, where nothing is claimed. A fixed destination was emptied and given back by then, and may be
+	// somebody else's: that move has failed.
 	do {
 		move.changed = false;
 		status = move_try(&move, flags);
-	} while (move.changed);
-	if (status != VMT_OK && move.reserved)
-		move_unreserve(&move);
+	} while (move.changed && !(flags & VMT_MOVE_FIXED));
+	if (move.changed)
+		status = VMT_ERR_UNMAPPED;
 	watch_end(&target);
 	change_end(&source, &txn);
 	if (status == VMT_OK)
 		*result = move.to;
 	return status;
-}
-
-// ---- Stacks ------------------------------------------------------------------------------------------------------
-
-// Is something with permissions mapped in [start, end)?
-static bool grow_is_near(struct vmt_space *space, uint64_t start, uint64_t end)
-{
-	struct vmt_area area;
-
-	while (start < end && vmt_area_find(space, start, &area) == VMT_OK && area.start < end) {
-		if (area.prot)
-			return true;
-		start = area.end;
-	}
-	return false;
-}
-
-enum vmt_status vmt_grow_down(struct vmt_space *space, uint64_t addr, uint64_t max_length, uint64_t gap)
-{
-	uint64_t page = addr & ~VMT_PAGE_MASK, low;
-	enum vmt_status status;
-	struct vmt_area area;
-	struct txn txn;
-	uint32_t id;
-
-	if (addr_check(space, addr) != VMT_OK || vmt_area_find(space, addr, &area) != VMT_OK)
-		return VMT_ERR_UNMAPPED;
-	if (area.start <= page)
-		return VMT_OK; // another CPU was faster
-	if (!(area.flags & VMT_MAP_GROWS_DOWN) || area.end - page > max_length)
-		return VMT_ERR_UNMAPPED;
-	low = page - space->tree.start > gap ? page - gap : space->tree.start;
-	if (grow_is_near(space, low, page))
-		return VMT_ERR_UNMAPPED;
-	txn_init(&txn, &space->tree);
-	id = move_id_at(&space->tree, area.start);
-	if (id_is_private_anon(id) && id & ATTR_GROWS_DOWN)
-		status = assign_claim(space, &txn, page, area.start - page, 0, id, true);
-	else
-		status = VMT_ERR_EXISTS; // it has just become something else
-	node_unuse_id(&txn, id);
-	txn_finish(&txn);
-	return status == VMT_ERR_EXISTS ? VMT_ERR_RETRY : status;
 }
 
 #endif

@@ -2,11 +2,12 @@
 // Secondaries of a space: vmtree/secondary.h has the two rules.
 //
 // A space has a table of slots, made when the first secondary attaches and freed with the space. A slot counts who is
-// inside of its secondary's ops, so that detaching can wait for them: whoever calls counts himself in and then reads the
-// slot; detaching empties the slot and then reads the count; both sequentially consistent, so one of them sees the other.
+// inside of its secondary's ops, so that detaching can wait for them: whoever calls counts himself in and then reads
+// the slot; detaching empties the slot and then reads the count; both sequentially consistent, so one of them sees the
+// other.
 //
-// A flush that reads the table before a secondary has attached does not concern it: the translations that it has later it
-// got under the lock of a table, after that flush was done there (rule 1), and from the entry as it was then.
+// A flush that reads the table before a secondary has attached does not concern it: the translations that it has later
+// it got under the lock of a table, after that flush was done there (rule 1), and from the entry as it was then.
 #ifndef VMT_SPACE_SECONDARY_H
 #define VMT_SPACE_SECONDARY_H
 
@@ -184,8 +185,8 @@ static inline void watch_end(struct watch *watch)
 }
 
 // A transaction that may change something in [addr, addr + length), with the secondaries told. Nothing is held.
-static inline void change_begin(struct watch *watch, struct txn *txn, struct vmt_space *space, uint64_t addr, uint64_t length,
-			 enum vmt_reason reason)
+static inline void change_begin(struct watch *watch, struct txn *txn, struct vmt_space *space, uint64_t addr,
+				uint64_t length, enum vmt_reason reason)
 {
 	txn_init(txn, &space->tree);
 	txn->batch.reason = reason;
@@ -260,6 +261,16 @@ void vmt_secondary_detach(struct vmt_space *space, unsigned id)
 	atomic_store_explicit(&slot->state, SECONDARY_NONE, memory_order_release);
 }
 
+// Would the secondary be told if the page at `addr` went? Its own faults are over before it detaches.
+static bool secondary_hears(struct vmt_space *space, unsigned id, uint64_t addr)
+{
+	struct vmt_secondaries *all = secondaries_of(&space->tree);
+
+	return all && id < VMT_SECONDARIES &&
+	       atomic_load_explicit(&all->slot[id].state, memory_order_acquire) == SECONDARY_ATTACHED &&
+	       addr >= all->slot[id].config.start && addr < all->slot[id].config.end;
+}
+
 // The end of the space, which nobody else knows any more.
 static void secondaries_end(struct vmt_space *space)
 {
@@ -275,6 +286,7 @@ static void secondaries_end(struct vmt_space *space)
 	secondaries_wait(tree, &flush, VMT_REASON_EXIT, secondaries_issue(tree, &flush, VMT_REASON_EXIT));
 	vmt_port_preempt_on(tree->port);
 	watch_end(&watch);
+	atomic_store_explicit(&tree->secondaries, NULL, memory_order_relaxed);
 	vmt_port_mem_free(tree->port, all, sizeof(*all));
 }
 

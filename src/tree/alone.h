@@ -322,8 +322,8 @@ static uint64_t install_sizes(const struct vmt_tree *tree, uint64_t leaf_max)
 	return leaf_max ? tree->leaf_sizes & (leaf_max | (leaf_max - 1)) : tree->leaf_sizes;
 }
 
-// Does a leaf keep every bit of these addresses? A format puts each bit where it goes whatever the others are, so that one
-// look is enough for all, and what it has no place for does not come back.
+// Does a leaf keep every bit of these addresses? A format puts each bit where it goes whatever the others are, so that
+// one look is enough for all, and what it has no place for does not come back.
 static bool install_can_name(uint64_t first, uint64_t last)
 {
 	return fmt_pa(fmt_make_leaf(first | last, 0, VMT_READ, false)) == (first | last);

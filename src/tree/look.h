@@ -111,8 +111,8 @@ static bool run_joins(const struct vmt_run *run, const struct vmt_run *next)
 	       (!frames || (!run->zero && run->pa + (run->end - run->start) == next->pa));
 }
 
-// Adds to `run`, which is empty (its start is its end) or ends at `addr`, what the lowest table there says of it. False:
-// something else follows.
+// Adds to `run`, which is empty (its start is its end) or ends at `addr`, what the lowest table there says of it.
+// False: something else follows.
 static bool look_extend(struct vmt_tree *tree, uint64_t addr, uint64_t end, struct vmt_run *run)
 {
 	struct vmt_node *node = look_pin(tree, addr);
@@ -158,8 +158,8 @@ static enum vmt_status look_run(struct vmt_tree *tree, uint64_t addr, uint64_t e
 	return VMT_OK;
 }
 
-// The same, but for operations that come back for what follows: to the end of one table, so that looking again after each
-// change does not add up. A range that was checked.
+// The same, but for operations that come back for what follows: to the end of one table, so that looking again after
+// each change does not add up. A range that was checked.
 static void look_piece(struct vmt_tree *tree, uint64_t addr, uint64_t end, struct vmt_run *run)
 {
 	look_from(tree, addr, end, false, run);

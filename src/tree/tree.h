@@ -8,7 +8,8 @@
 //	state		NODE_ATTACHED or NODE_DETACHED; written under the node's own exclusive lock
 //	parent		constant while attached; NULL for the root
 //	live		entries that are not empty; written under the exclusive lock, read anywhere as a hint
-//	id, ids, breaks	attribute ids of the slots: under the exclusive lock, read under it or a pin. While a slot holds a
+// 	id, ids, breaks	attribute ids of the slots: under the exclusive lock, read under it or a pin. While a slot
+// holds a
 //			table its own id means nothing: the table's node says more
 //	gap		hint for finding free ranges; any order of writes is right
 //

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What it costs to map, protect and unmap a vast range that nobody has touched: a few slots, whatever its size. Counted,
-// not timed.
+// What it costs to map, protect and unmap a vast range that nobody has touched: a few slots, whatever its size.
+// Counted, not timed.
 #include "lib.h"
 #include "costs.h"
 

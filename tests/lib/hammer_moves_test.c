@@ -261,8 +261,8 @@ static void find(struct sim_cpu *cpu, struct world *w, unsigned number)
 	}
 }
 
-// Moves that all fail for want of tables, after they have claimed both places: nobody may take what is there for gone, or
-// the free place for taken.
+// Moves that all fail for want of tables, after they have claimed both places: nobody may take what is there for gone,
+// or the free place for taken.
 static void failing(struct sim_cpu *cpu, struct world *w, unsigned number)
 {
 	const struct sim_ops *ops = w->env->ops;
@@ -281,7 +281,7 @@ static void failing(struct sim_cpu *cpu, struct world *w, unsigned number)
 	for (unsigned n = 0; n < 20 * w->rounds; n++) {
 		if (number < 2)
 			expect_one_of(cpu, ops->move(w->env->space, REGION, MIB(2), MIB(2), 3, number ? GIB(6) + MIB(128) : to, &got),
-				      BIT(VMT_ERR_NO_MEMORY), REGION, "move");
+				      BIT(VMT_ERR_NO_MEMORY) | BIT(VMT_ERR_UNMAPPED), REGION, "move");
 		expect(cpu, ops->area_find(w->env->space, REGION, &area), VMT_OK, REGION, "find");
 		demand(cpu, area.start <= REGION && area.end >= REGION + MIB(2), REGION, "a part of the area is missing");
 		if (number == 2)

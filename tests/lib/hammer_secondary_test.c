@@ -105,8 +105,9 @@ static void device_run(struct sim_cpu *cpu, struct world *w, unsigned number)
 			uint64_t addr = BASE + i * PAGE;
 
 			if (!device_access(cpu, device, i, write, stamp(number, addr, n)))
-				expect_one_of(cpu, ops->secondary_fault(w->env->space, addr, write ? VMT_WRITE : VMT_READ, commit,
-									device),
+				expect_one_of(cpu,
+					      ops->secondary_fault(w->env->space, device->id, addr,
+								   write ? VMT_WRITE : VMT_READ, commit, device),
 					      GONE | BIT(VMT_ERR_RETRY), addr, "a device's fault");
 			sim_poll(cpu);
 		}

@@ -550,7 +550,8 @@ static void objects(struct env *env)
 	env->ops->object_put(object); // the mappings keep it
 	lib_write(env, BASE + 3 * PAGE, 1);
 	lib_write(env, BASE + 2 * VAST + 3 * PAGE, 2);
-	// All slots of an upper table but one have markers, and that one gets a table (the id must stay with the slots).
+	// All slots of an upper table but one have markers, and that one gets a table (the id must stay with the
+	// slots).
 	marks_set(env, BASE + VAST, VAST - HUGE, VMT_MARKER_SWAP, 6);
 	lib_write(env, BASE + 2 * VAST - PAGE, 3);
 	marks_set(env, BASE + 3 * VAST, VAST, VMT_MARKER_POISON, 7);

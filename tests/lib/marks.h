@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the tests of markers in spaces share: an embedder that keeps an account of which page of which space says what.
-// The account follows from what the test did itself and from the reports of the library (vmt_marker_ops), and is compared
-// with what the spaces hold.
+// The account follows from what the test did itself and from the reports of the library (vmt_marker_ops), and is
+// compared with what the spaces hold.
 #ifndef TESTS_LIB_MARKS_H
 #define TESTS_LIB_MARKS_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Memory runs out at every point in turn, as in nomem_test.c, of what works with markers and huge pages: whatever had been
-// there is as it was, each page of a marker is accounted for, and the operation works once there is memory again.
+// Memory runs out at every point in turn, as in nomem_test.c, of what works with markers and huge pages: whatever had
+// been there is as it was, each page of a marker is accounted for, and the operation works once there is memory again.
 #include "marks.h"
 
 #define BASE (4 * VAST - 2 * HUGE) // two tables of each of two levels

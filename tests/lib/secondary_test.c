@@ -74,7 +74,7 @@ static void commit(void *arg, uint64_t page, uint64_t pa, vmt_prot prot)
 
 static enum vmt_status fault(struct env *env, struct device *device, unsigned page, vmt_prot access)
 {
-	return env->ops->secondary_fault(env->space, BASE + page * PAGE + 5, access, commit, device);
+	return env->ops->secondary_fault(env->space, device->id, BASE + page * PAGE + 5, access, commit, device);
 }
 
 static uint64_t *word(struct env *env, uint64_t pa)
@@ -177,6 +177,7 @@ static void range(struct env *env)
 	for (unsigned page = 0; page < 16; page++)
 		lib_write(env, BASE + page * PAGE, page);
 	device_open(env, &device, BASE + 4 * PAGE, BASE + 6 * PAGE);
+	IS(fault(env, &device, 3, VMT_READ), VMT_ERR_OUTSIDE);
 	OK(env->ops->release(env->space, BASE, 4 * PAGE));
 	OK(env->ops->release(env->space, BASE + 6 * PAGE, PAGE));
 	assert_int_equal(device.events, 0);
@@ -209,6 +210,7 @@ static void refusals(struct env *env)
 	ops->secondary_detach(env->space, more[3].id);
 	device_open(env, &more[3], 0, 0);
 	device = more[0];
+	IS(ops->secondary_fault(env->space, VMT_SECONDARIES, BASE, VMT_READ, commit, &device), VMT_ERR_OUTSIDE);
 	IS(fault(env, &device, 0, VMT_READ), VMT_ERR_UNMAPPED);
 	lib_map(env, BASE, LENGTH, VMT_READ, 0);
 	IS(fault(env, &device, 0, VMT_WRITE), VMT_ERR_ACCESS);

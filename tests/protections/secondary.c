@@ -37,7 +37,7 @@ static void begin_with_cache(uint64_t seed)
 	cache.pa = VMT_NO_FRAME;
 	cache.detached = cache.stops = false;
 	OK(ops->secondary_attach(env.space, &config, &cache.id));
-	OK(ops->secondary_fault(env.space, A, VMT_WRITE, commit, NULL));
+	OK(ops->secondary_fault(env.space, cache.id, A, VMT_WRITE, commit, NULL));
 }
 
 static void secondary_unmap(uint64_t seed)
