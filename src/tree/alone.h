@@ -192,7 +192,7 @@ static void install_runs(const struct install *install, unsigned level, unsigned
 }
 
 // Writes `n` leaves from `slot` on; those slots are empty, or nobody has read them yet.
-static void install_fill(const struct install *install, struct vmt_node *node, unsigned slot, unsigned n)
+static inline void install_fill(const struct install *install, struct vmt_node *node, unsigned slot, unsigned n)
 {
 	bool user = install->tree->user;
 	unsigned level = node->level, run_first, run_end;
@@ -262,7 +262,7 @@ static bool install_provided(const struct txn *txn, unsigned tables, bool whole)
 }
 
 // One run of leaves in one table. VMT_ERR_RETRY: memory was short, and has been provided.
-static enum vmt_status install_step(struct install *install, struct txn *txn)
+static inline enum vmt_status install_step(struct install *install, struct txn *txn)
 {
 	unsigned level = install_level(install), first, room, wanted, tables;
 	uint64_t last = install_last(install, level);
@@ -330,7 +330,7 @@ static bool install_can_name(uint64_t first, uint64_t last)
 }
 
 // Checks a request and turns it into what is to be done.
-static enum vmt_status install_begin(struct install *install, struct vmt_tree *tree, const struct vmt_tree_map *map)
+static inline enum vmt_status install_begin(struct install *install, struct vmt_tree *tree, const struct vmt_tree_map *map)
 {
 	enum vmt_status status = alone_check(tree, map->addr, map->length | (map->pa & VMT_PAGE_MASK));
 
