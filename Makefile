@@ -4,7 +4,7 @@
 #   make run        the demonstration: real Debian programs on the reference kernel
 #   make check      all tests; ends with one line "N passed, N failed"
 #   make check-fast the tests that take seconds
-#   make bench      what the page-table layer costs on this machine, in nanoseconds
+#   make bench      what the page-table layer and secondaries cost on this machine, in nanoseconds
 #   make clean      removes the build folder
 #
 # run, check and check-fast install the Debian packages that are missing (as root), or name them and stop.
@@ -36,6 +36,7 @@ bench:
 	@scripts/setup.sh build
 	@scripts/build.sh $(BUILD)
 	@$(BUILD)/bench/bench_tables
+	@$(BUILD)/bench/bench_secondaries
 
 clean:
 	rm -rf $(BUILD)

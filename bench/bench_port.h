@@ -16,6 +16,9 @@ struct bench_arena {
 	uint64_t flushes;
 };
 
+// Memory for `count` frames. False: there is none.
+bool bench_arena_make(struct bench_arena *arena);
+
 #define VMT_PORT_FRAME_PTR
 static inline void *vmt_port_frame_ptr(void *port, uint64_t pa)
 {

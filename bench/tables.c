@@ -7,8 +7,6 @@
 // does for its caller's locks and its IOTLB; grace periods end at once, for there is no other thread.
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #define VMT_FORMAT x86_64_4
@@ -18,67 +16,6 @@
 
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
-
-uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
-{
-	struct bench_arena *arena = port;
-	uint64_t pa;
-
-	if (arena->next == arena->count || bytes != VMT_PAGE_SIZE)
-		return VMT_NO_FRAME;
-	pa = (uint64_t)arena->free[arena->next++] << VMT_PAGE_SHIFT;
-	if (zero)
-		memset(arena->memory + pa, 0, VMT_PAGE_SIZE);
-	return pa;
-}
-
-void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)
-{
-	struct bench_arena *arena = port;
-
-	(void)bytes;
-	arena->free[--arena->next] = (uint32_t)(pa >> VMT_PAGE_SHIFT);
-}
-
-void *vmt_port_mem_alloc(void *port, size_t bytes)
-{
-	(void)port;
-	return aligned_alloc(64, (bytes + 63) & ~(size_t)63);
-}
-
-void vmt_port_mem_free(void *port, void *memory, size_t bytes)
-{
-	(void)port, (void)bytes;
-	free(memory);
-}
-
-void vmt_port_relax(void *port, bool preemptible)
-{
-	(void)port, (void)preemptible;
-}
-
-void vmt_port_flush(void *port, const struct vmt_flush *flush)
-{
-	(void)flush;
-	((struct bench_arena *)port)->flushes++;
-}
-
-void vmt_port_defer(void *port, struct vmt_deferred *item)
-{
-	item->run(port, item);
-}
-
-void vmt_port_log(void *port, const char *line)
-{
-	(void)port;
-	fprintf(stderr, "%s\n", line);
-}
-
-_Noreturn void vmt_port_fatal(void *port, const char *what)
-{
-	vmt_port_log(port, what);
-	abort();
-}
 
 static double now(void)
 {
@@ -176,15 +113,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1)
 		rounds = (unsigned)strtoul(argv[1], NULL, 10);
-	arena.memory = mmap(NULL, (size_t)arena.count << VMT_PAGE_SHIFT, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	arena.frames = aligned_alloc(64, arena.count * sizeof(*arena.frames));
-	arena.free = malloc(arena.count * sizeof(*arena.free));
-	if (arena.memory == MAP_FAILED || !arena.frames || !arena.free)
+	if (!bench_arena_make(&arena))
 		return 1;
-	memset(arena.frames, 0, arena.count * sizeof(*arena.frames));
-	for (uint32_t i = 0; i < arena.count; i++)
-		arena.free[i] = i;
 	must(vmt_tree_create(&arena, &config, &tree));
 	// Neighbours that keep the tables in place where the row says that they exist.
 	map(20 * GIB + 8 * MIB, VMT_PAGE_SIZE, VMT_PAGE_SIZE);

@@ -8,22 +8,21 @@
 
 // The way to an address as the tables are now.
 struct path {
-	uint64_t root;
 	unsigned leaf;			// the level of the last entry
 	struct sim_entry entry[5];	// by level, from the root's down to `leaf`
 	unsigned may[5];		// what all entries down to it permit
 	const char *broken;		// why the way ends in nothing
 };
 
-static void trace(struct sim_machine *machine, uint64_t root, uint64_t va, struct path *path)
+static void trace(struct sim_mmu *mmu, uint64_t va, struct path *path)
 {
-	uint64_t table = root;
+	struct sim_machine *machine = mmu->machine;
+	uint64_t table = mmu->context->root;
 	unsigned may = SIM_MAY_ALL;
 
 	memset(path, 0, sizeof(*path));
-	path->root = root;
-	for (unsigned level = machine->decoder->levels; level-- > 0;) {
-		uint64_t where = table + 8 * sim_index(machine->decoder, level, va);
+	for (unsigned level = mmu->decoder->levels; level-- > 0;) {
+		uint64_t where = table + 8 * sim_index(mmu->decoder, level, va);
 		_Atomic(uint64_t) *word = (_Atomic(uint64_t) *)(void *)sim_ram(machine, where);
 		struct sim_entry *entry = &path->entry[level];
 
@@ -32,7 +31,7 @@ static void trace(struct sim_machine *machine, uint64_t root, uint64_t va, struc
 			path->broken = "a table on the way is in a frame that is not allocated";
 			return;
 		}
-		machine->decoder->decode(atomic_load_explicit(word, memory_order_acquire), level, entry);
+		mmu->decoder->decode(atomic_load_explicit(word, memory_order_acquire), level, entry);
 		may &= entry->may;
 		path->may[level] = may;
 		path->broken = entry->broken;
@@ -43,20 +42,20 @@ static void trace(struct sim_machine *machine, uint64_t root, uint64_t va, struc
 }
 
 // What is wrong with a translation that is cached for `va`, but for its dirty mark; or NULL.
-static const char *judge_page(struct sim_machine *machine, const struct sim_tlb *tlb, const struct sim_item *item,
-			      const struct path *path, uint64_t va)
+static const char *judge_page(struct sim_mmu *mmu, const struct sim_item *item, const struct path *path, uint64_t va)
 {
+	struct sim_machine *machine = mmu->machine;
 	const struct sim_entry *entry = &path->entry[path->leaf];
-	uint64_t pa = sim_item_pa(tlb, item, va);
+	uint64_t pa = sim_item_pa(&mmu->context->tlb, item, va);
 
-	if (item->run_shift ? sim_in_ram(machine, pa) && sim_frame_changed(machine, pa, item->clock)
+	if (item->run_shift ? sim_frame_changed(machine, pa, item->clock)
 			    : item->generation && sim_generation(machine, pa) != item->generation)
 		return "its frame was freed";
 	if (path->broken)
 		return path->broken;
 	if (entry->kind != SIM_ENTRY_LEAF)
 		return "the entry is not present any more";
-	if (sim_entry_pa(machine->decoder, entry, path->leaf, va) != pa)
+	if (sim_entry_pa(mmu->decoder, entry, path->leaf, va) != pa)
 		return "the entry has another frame now";
 	if (item->may & ~path->may[path->leaf])
 		return "the entry permits less now";
@@ -64,21 +63,21 @@ static const char *judge_page(struct sim_machine *machine, const struct sim_tlb 
 }
 
 // The same, with the mark; of a run for each page that it covers.
-static const char *judge_translation(struct sim_machine *machine, const struct sim_tlb *tlb,
-				     const struct sim_item *item, const struct path *first)
+static const char *judge_translation(struct sim_mmu *mmu, const struct sim_item *item, const struct path *first)
 {
-	uint64_t size = UINT64_C(1) << sim_item_shift(tlb, item), start = item->page * size, end = start + size;
-	const char *wrong = item->run_shift ? NULL : judge_page(machine, tlb, item, first, start);
+	uint64_t size = UINT64_C(1) << sim_item_shift(&mmu->context->tlb, item);
+	uint64_t start = item->page * size, end = start + size;
+	const char *wrong = item->run_shift ? NULL : judge_page(mmu, item, first, start);
 	bool dirty = first->entry[first->leaf].dirty;
 
-	for (uint64_t va = start; item->run_shift && va < end && !wrong; va += sim_page_mask(machine) + 1) {
+	for (uint64_t va = start; item->run_shift && va < end && !wrong; va += sim_page_mask(mmu->decoder) + 1) {
 		struct path path;
 
-		trace(machine, first->root, va, &path);
+		trace(mmu, va, &path);
 		if (path.entry[path.leaf].kind == SIM_ENTRY_LEAF && path.entry[path.leaf].dirty)
 			dirty = true;
 		if (sim_item_leads(item, item->pa + (va - start)))
-			wrong = judge_page(machine, tlb, item, &path, va);
+			wrong = judge_page(mmu, item, &path, va);
 	}
 	if (!wrong && item->dirty && !dirty)
 		return "it is dirty and the entry is not: a write would not be noticed";
@@ -99,7 +98,7 @@ static const char *judge_table(struct sim_machine *machine, const struct sim_ite
 }
 
 struct audit {
-	struct sim_cpu *cpu;
+	struct sim_mmu *mmu;
 	unsigned wrong;
 };
 
@@ -119,21 +118,21 @@ static void log_history(struct sim_machine *machine, uint64_t va, uint64_t pa)
 static bool judge(struct sim_item *item, void *arg)
 {
 	struct audit *audit = arg;
-	struct sim_machine *machine = audit->cpu->machine;
-	struct sim_tlb *tlb = &audit->cpu->active->tlb;
-	uint64_t va = item->page << sim_item_shift(tlb, item);
+	struct sim_mmu *mmu = audit->mmu;
+	struct sim_machine *machine = mmu->machine;
+	uint64_t va = item->page << sim_item_shift(&mmu->context->tlb, item);
 	struct path path;
 	const char *wrong;
 
-	trace(machine, audit->cpu->active->root, va, &path);
+	trace(mmu, va, &path);
 	if (item->level)
 		wrong = path.broken ? path.broken : judge_table(machine, item, &path);
 	else
-		wrong = item->invalid ? path.broken : judge_translation(machine, tlb, item, &path);
+		wrong = item->invalid ? path.broken : judge_translation(mmu, item, &path);
 	if (!wrong)
 		return false;
 	audit->wrong++;
-	sim_logf(machine, "CPU %u has %s cached for %#llx -> %#llx, entry %#llx: %s", audit->cpu->number,
+	sim_logf(machine, "%s has %s cached for %#llx -> %#llx, entry %#llx: %s", mmu->name,
 		 item->level ? "an intermediate entry" : "a translation", (unsigned long long)va,
 		 (unsigned long long)item->pa, (unsigned long long)item->entry, wrong);
 	if (audit->wrong <= 2)
@@ -146,13 +145,25 @@ unsigned sim_audit(struct sim_machine *machine)
 	unsigned wrong = 0;
 
 	for (unsigned i = 0; i < machine->cpu_count; i++) {
-		struct audit audit = { .cpu = &machine->cpus[i] };
+		struct sim_cpu *cpu = &machine->cpus[i];
+		struct audit audit = { .mmu = &cpu->mmu };
 
-		pthread_mutex_lock(&audit.cpu->lock);
-		sim_serve_locked(audit.cpu);
-		if (audit.cpu->active)
-			sim_tlb_each(&audit.cpu->active->tlb, judge, &audit);
-		pthread_mutex_unlock(&audit.cpu->lock);
+		sim_lock(&cpu->mmu);
+		sim_serve_locked(cpu);
+		if (cpu->active)
+			sim_tlb_each(&cpu->active->context.tlb, judge, &audit);
+		sim_unlock(&cpu->mmu);
+		wrong += audit.wrong;
+	}
+	// A silent device is known to be wrong.
+	for (unsigned i = 0; i < sim_device_total(machine); i++) {
+		struct sim_device *device = sim_device_at(machine, i);
+		struct audit audit = { .mmu = &device->mmu };
+
+		sim_lock(&device->mmu);
+		if (device->mmu.context && !device->silent)
+			sim_tlb_each(&device->context.tlb, judge, &audit);
+		sim_unlock(&device->mmu);
 		wrong += audit.wrong;
 	}
 	return wrong;
@@ -160,15 +171,11 @@ unsigned sim_audit(struct sim_machine *machine)
 
 unsigned sim_cached(struct sim_cpu *cpu, uint64_t va, bool tables)
 {
-	struct sim_item *found[SIM_TLB_MATCHES];
-	unsigned count = 0;
+	unsigned count;
 
-	pthread_mutex_lock(&cpu->lock);
+	sim_lock(&cpu->mmu);
 	sim_serve_locked(cpu);
-	if (cpu->active) {
-		for (unsigned level = tables; level < (tables ? cpu->machine->decoder->levels : 1); level++)
-			count += sim_tlb_find(&cpu->active->tlb, level, va, found);
-	}
-	pthread_mutex_unlock(&cpu->lock);
+	count = sim_mmu_cached(&cpu->mmu, va, tables);
+	sim_unlock(&cpu->mmu);
 	return count;
 }

@@ -27,18 +27,6 @@ struct sim_cpu *sim_current(struct sim_machine *machine, const char *function)
 	return self;
 }
 
-void sim_lock(struct sim_cpu *cpu)
-{
-	pthread_mutex_lock(&cpu->lock);
-	cpu->lock_held = true;
-}
-
-void sim_unlock(struct sim_cpu *cpu)
-{
-	cpu->lock_held = false;
-	pthread_mutex_unlock(&cpu->lock);
-}
-
 void sim_check_sleepable(struct sim_cpu *cpu, const char *function)
 {
 	if (cpu->preempt || cpu->read)
@@ -49,16 +37,14 @@ void sim_check_sleepable(struct sim_cpu *cpu, const char *function)
 
 static void set_running(struct sim_cpu *cpu, bool running)
 {
-	pthread_mutex_lock(&cpu->lock);
-	if (cpu->running == running) {
-		pthread_mutex_unlock(&cpu->lock);
+	sim_lock(&cpu->mmu);
+	if (cpu->running == running)
 		sim_stopf(cpu->machine, 0, 0, "CPU %u is %s already", cpu->number, running ? "running" : "idle");
-	}
 	// In both directions: nothing that was asked of it stays behind.
 	sim_serve_locked(cpu);
 	cpu->running = running;
 	atomic_fetch_add_explicit(&cpu->machine->running, running ? 1 : -1u, memory_order_relaxed);
-	pthread_mutex_unlock(&cpu->lock);
+	sim_unlock(&cpu->mmu);
 }
 
 struct sim_cpu *sim_bind(struct sim_machine *machine, unsigned number)
@@ -75,8 +61,7 @@ void sim_forget_binding(void)
 {
 	if (!self)
 		return;
-	if (self->lock_held)
-		sim_unlock(self);
+	sim_unlock_held();
 	self->preempt = self->read = 0;
 	set_running(self, false);
 	self = NULL;
@@ -191,16 +176,16 @@ struct vmt_space *sim_active(const struct sim_cpu *cpu)
 static struct sim_asid *choose_asid(struct sim_cpu *cpu, struct vmt_space *space, uint64_t generation)
 {
 	struct sim_machine *machine = cpu->machine;
-	struct sim_asid *asid = &cpu->asids[sim_next_random(&cpu->random) % machine->asid_count];
+	struct sim_asid *asid = &cpu->asids[sim_next_random(&cpu->mmu.random) % machine->asid_count];
 
 	for (unsigned i = 0; i < machine->asid_count; i++) {
 		if (cpu->asids[i].space == space)
 			asid = &cpu->asids[i];
 	}
 	if (asid->space != space || asid->generation != generation) {
-		sim_tlb_flush_all(machine, &asid->tlb, true);
-		sim_record(cpu, &(struct sim_note){ .kind = SIM_EVENT_ASID_CLEAR,
-						    .asid = (unsigned)(asid - cpu->asids), .value = generation });
+		sim_tlb_flush_all(machine, &asid->context.tlb, true);
+		sim_record(&cpu->mmu, &(struct sim_note){ .kind = SIM_EVENT_ASID_CLEAR,
+						    .asid = asid->context.asid, .value = generation });
 	}
 	asid->space = space;
 	asid->generation = generation;
@@ -210,8 +195,9 @@ static struct sim_asid *choose_asid(struct sim_cpu *cpu, struct vmt_space *space
 static void leave_root(struct sim_cpu *cpu)
 {
 	if (cpu->active)
-		sim_count_cached(cpu->machine, cpu->active->root, -1);
+		sim_count_cached(cpu->machine, cpu->active->context.root, -1);
 	cpu->active = NULL;
+	cpu->mmu.context = NULL;
 }
 
 static void load_root(struct sim_cpu *cpu, struct vmt_space *space, uint64_t generation)
@@ -219,16 +205,18 @@ static void load_root(struct sim_cpu *cpu, struct vmt_space *space, uint64_t gen
 	struct sim_machine *machine = cpu->machine;
 	struct sim_asid *asid = choose_asid(cpu, space, generation);
 
-	asid->root = machine->ops->space_root(space);
-	asid->root_generation = sim_generation(machine, asid->root);
-	if (!(asid->root_generation & 1))
-		sim_stopf(machine, 0, asid->root, "sim_activate: the root is not an allocated frame");
+	asid->context.root = machine->ops->space_root(space);
+	asid->context.root_generation = sim_generation(machine, asid->context.root);
+	if (!(asid->context.root_generation & 1))
+		sim_stopf(machine, 0, asid->context.root, "sim_activate: the root is not an allocated frame");
 	leave_root(cpu);
 	cpu->active = asid;
+	cpu->mmu.context = &asid->context;
 	cpu->entering = NULL;
-	sim_count_cached(machine, asid->root, 1);
-	sim_record(cpu, &(struct sim_note){ .kind = SIM_EVENT_ACTIVATE, .pa = asid->root, .value = generation,
-					    .asid = (unsigned)(asid - cpu->asids) });
+	sim_count_cached(machine, asid->context.root, 1);
+	sim_record(&cpu->mmu, &(struct sim_note){ .kind = SIM_EVENT_ACTIVATE, .pa = asid->context.root,
+						  .value = generation,
+					    .asid = asid->context.asid });
 }
 
 void sim_activate(struct sim_cpu *cpu, struct vmt_space *space)
@@ -242,14 +230,14 @@ void sim_activate(struct sim_cpu *cpu, struct vmt_space *space)
 	if (before == space)
 		return;
 	vmt_port_preempt_off(machine);
-	sim_lock(cpu);
+	sim_lock(&cpu->mmu);
 	cpu->entering = space;
-	sim_unlock(cpu);
+	sim_unlock(&cpu->mmu);
 	generation = machine->ops->activate(space);
 	sim_point(cpu, SIM_POINT_ACCESS);
-	sim_lock(cpu);
+	sim_lock(&cpu->mmu);
 	load_root(cpu, space, generation);
-	sim_unlock(cpu);
+	sim_unlock(&cpu->mmu);
 	sim_point(cpu, SIM_POINT_ACCESS);
 	if (before)
 		machine->ops->deactivate(before);
@@ -266,12 +254,12 @@ void sim_deactivate(struct sim_cpu *cpu)
 	if (!before)
 		return;
 	vmt_port_preempt_off(machine);
-	sim_lock(cpu);
+	sim_lock(&cpu->mmu);
 	sim_serve_locked(cpu);
-	sim_record(cpu, &(struct sim_note){ .kind = SIM_EVENT_DEACTIVATE,
-					    .asid = (unsigned)(cpu->active - cpu->asids) });
+	sim_record(&cpu->mmu, &(struct sim_note){ .kind = SIM_EVENT_DEACTIVATE,
+					    .asid = cpu->active->context.asid });
 	leave_root(cpu);
-	sim_unlock(cpu);
+	sim_unlock(&cpu->mmu);
 	sim_point(cpu, SIM_POINT_ACCESS);
 	machine->ops->deactivate(before);
 	vmt_port_preempt_on(machine);

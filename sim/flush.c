@@ -3,29 +3,36 @@
 // points and around accesses; for a CPU that is not running the sender does, under that CPU's lock. A sender serves its
 // own box while it waits, so that two that flush each other both get their answer. A CPU that neither comes to a
 // scheduler point nor is idle for a minute stops the test: that is the deadlock of races.md 23.
-#include <time.h>
-
 #include "internal.h"
 
-#define PATIENCE_SECONDS 60
+unsigned sim_flush_ranges(const struct vmt_flush *flush, struct vmt_flush_range *hull,
+			  const struct vmt_flush_range **ranges)
+{
+	*hull = (struct vmt_flush_range){ flush->start, flush->end };
+	*ranges = flush->all ? hull : flush->ranges;
+	return flush->all ? flush->end != 0 : flush->count;
+}
 
 // Applies the request to one identifier. Hostile: nothing that the request does not name goes.
 static void apply(struct sim_cpu *cpu, struct sim_asid *asid, const struct vmt_flush *flush)
 {
-	struct sim_note note = { .kind = SIM_EVENT_FLUSH_ALL, .asid = (unsigned)(asid - cpu->asids),
+	struct sim_note note = { .kind = SIM_EVENT_FLUSH_ALL, .asid = asid->context.asid,
 				 .tables = flush->tables, .value = flush->generation };
+	const struct vmt_flush_range *ranges;
+	struct vmt_flush_range hull;
+	unsigned count = sim_flush_ranges(flush, &hull, &ranges);
 
-	if (flush->all) {
-		sim_tlb_flush_all(cpu->machine, &asid->tlb, flush->tables);
-		sim_record(cpu, &note);
+	if (!count) {
+		sim_tlb_flush_all(cpu->machine, &asid->context.tlb, flush->tables);
+		sim_record(&cpu->mmu, &note);
 		return;
 	}
 	note.kind = SIM_EVENT_FLUSH;
-	for (unsigned i = 0; i < flush->count; i++) {
-		note.va = flush->ranges[i].start;
-		note.end = flush->ranges[i].end;
-		sim_tlb_flush(cpu->machine, &asid->tlb, note.va, note.end, flush->tables);
-		sim_record(cpu, &note);
+	for (unsigned i = 0; i < count; i++) {
+		note.va = ranges[i].start;
+		note.end = ranges[i].end;
+		sim_tlb_flush(cpu->machine, &asid->context.tlb, note.va, note.end, flush->tables);
+		sim_record(&cpu->mmu, &note);
 	}
 }
 
@@ -39,8 +46,8 @@ static void serve(struct sim_cpu *cpu, const struct vmt_flush *flush)
 		// Not in use: the identifier is flushed when vmt_activate returns another generation. Relying on that
 		// half of the time shows a library whose generation does not grow. (Trees have none.)
 		if (flush->generation && cpu->active != asid && cpu->entering != flush->space &&
-		    sim_chance(&cpu->random, 50)) {
-			sim_record(cpu, &(struct sim_note){ .kind = SIM_EVENT_FLUSH_ASIDE, .asid = i,
+		    sim_chance(&cpu->mmu.random, 50)) {
+			sim_record(&cpu->mmu, &(struct sim_note){ .kind = SIM_EVENT_FLUSH_ASIDE, .asid = i,
 							    .value = flush->generation });
 			continue;
 		}
@@ -84,10 +91,10 @@ static void serve_idle(struct sim_machine *machine, const struct sim_cpu *self)
 
 		if (cpu == self || !atomic_load_explicit(&cpu->mail_mask, memory_order_relaxed))
 			continue;
-		pthread_mutex_lock(&cpu->lock);
+		sim_lock(&cpu->mmu);
 		if (!cpu->running)
 			sim_serve_locked(cpu);
-		pthread_mutex_unlock(&cpu->lock);
+		sim_unlock(&cpu->mmu);
 	}
 }
 
@@ -98,7 +105,7 @@ static void check_request(struct sim_machine *machine, const struct vmt_flush *f
 	for (unsigned i = 0; i < flush->count; i++) {
 		const struct vmt_flush_range *range = &flush->ranges[i];
 
-		if (range->start >= range->end || (range->start | range->end) & sim_page_mask(machine))
+		if (range->start >= range->end || (range->start | range->end) & sim_page_mask(machine->decoder))
 			sim_stopf(machine, range->start, 0, "vmt_port_flush: the range [%#llx, %#llx)",
 				  (unsigned long long)range->start, (unsigned long long)range->end);
 	}
@@ -113,30 +120,24 @@ static void record_request(struct sim_cpu *self, const struct vmt_flush *flush)
 	struct sim_note note = { .kind = SIM_EVENT_ASK_ALL, .tables = flush->tables, .value = flush->cpus[0] };
 
 	if (flush->all)
-		sim_record(self, &note);
+		sim_record(&self->mmu, &note);
 	note.kind = SIM_EVENT_ASK;
 	for (unsigned i = 0; i < flush->count; i++) {
 		note.va = flush->ranges[i].start;
 		note.end = flush->ranges[i].end;
-		sim_record(self, &note);
+		sim_record(&self->mmu, &note);
 	}
 }
 
 static void wait_for_answers(struct sim_machine *machine, struct sim_cpu *self, struct sim_request *request)
 {
-	struct timespec start, now;
-	unsigned rounds = 0;
+	struct sim_patience patience = { 0 };
 
 	// Acquire pairs with the release in sim_serve_locked.
 	while (atomic_load_explicit(&request->pending, memory_order_acquire)) {
 		sim_point(self, SIM_POINT_WAIT);
 		serve_idle(machine, self);
-		if (rounds++ == 0)
-			clock_gettime(CLOCK_MONOTONIC, &start);
-		if (rounds % 4096)
-			continue;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec - start.tv_sec > PATIENCE_SECONDS)
+		if (sim_impatient(&patience))
 			sim_stopf(machine, 0, 0, "CPU %u waits for %u CPUs to flush, and they do not answer",
 				  self->number, atomic_load_explicit(&request->pending, memory_order_relaxed));
 	}
@@ -156,9 +157,9 @@ static void ask(struct sim_machine *machine, struct sim_cpu *self, const struct 
 			post(&machine->cpus[i], self->number, &request);
 	}
 	if (flush->cpus[0] >> self->number & 1) {
-		sim_lock(self);
+		sim_lock(&self->mmu);
 		serve(self, flush);
-		sim_unlock(self);
+		sim_unlock(&self->mmu);
 	}
 	wait_for_answers(machine, self, &request);
 }
@@ -169,6 +170,8 @@ void vmt_port_flush(void *port, const struct vmt_flush *flush)
 	struct sim_cpu *self = sim_current(machine, "vmt_port_flush");
 	struct vmt_flush of_tree;
 
+	if (!flush->space)
+		sim_devices_flush(machine, flush);
 	if (machine->trees && !flush->space) {
 		of_tree = *flush;
 		of_tree.space = flush->space_owner;
@@ -187,7 +190,7 @@ void vmt_port_publish(void *port, _Atomic(uint64_t) *first, unsigned count)
 	// The walkers here are coherent; only the history is interested. And others: this is the middle of a change.
 	sim_pause();
 	if (self && self->machine == machine && count && sim_in_ram(machine, where))
-		sim_record(self, &(struct sim_note){
+		sim_record(&self->mmu, &(struct sim_note){
 			.kind = SIM_EVENT_PUBLISH, .where = where, .level = count < 255 ? count : 255,
 			.pa = where & ~SIM_FRAME_MASK,
 			.value = atomic_load_explicit(first, memory_order_relaxed) });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // RAM: an arena of frames with their metadata. A frame carries a generation that grows when it is allocated and when
 // it is freed; its bytes and its metadata are overwritten when it is freed and verified when it is allocated again. A
-// frame that is freed while a CPU can still reach it through its caches stops the test there and then.
+// frame that is freed while a CPU or a device can still reach it through its caches stops the test there and then.
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -44,17 +44,26 @@ static struct vmt_frame *meta_of(struct sim_machine *machine, uint64_t pa)
 	return &machine->meta[(pa - SIM_RAM_BASE) >> SIM_FRAME_SHIFT];
 }
 
+// The state of a frame of RAM or of a device's memory, or NULL.
 static struct sim_frame_state *state_of(struct sim_machine *machine, uint64_t pa)
 {
-	return &machine->frames[(pa - SIM_RAM_BASE) >> SIM_FRAME_SHIFT];
+	uint64_t number = (pa - SIM_DEVICE_BASE) / SIM_DEVICE_SPAN;
+	const struct sim_local *local;
+
+	if (sim_in_ram(machine, pa))
+		return &machine->frames[(pa - SIM_RAM_BASE) >> SIM_FRAME_SHIFT];
+	if (pa < SIM_DEVICE_BASE || number >= sim_device_total(machine))
+		return NULL;
+	local = &sim_device_at(machine, (unsigned)number)->local;
+	return pa - local->base < local->bytes ? &local->frames[(pa - local->base) >> SIM_FRAME_SHIFT] : NULL;
 }
 
 uint64_t sim_generation(struct sim_machine *machine, uint64_t pa)
 {
-	if (!sim_in_ram(machine, pa))
-		return 0;
-	// Acquire pairs with the release in alloc and free.
-	return atomic_load_explicit(&state_of(machine, pa)->generation, memory_order_acquire);
+	struct sim_frame_state *state = state_of(machine, pa);
+
+	// Acquire pairs with the release in change().
+	return state ? atomic_load_explicit(&state->generation, memory_order_acquire) : 0;
 }
 
 bool sim_frame_allocated(struct sim_machine *machine, uint64_t pa, uint64_t *generation)
@@ -66,30 +75,51 @@ bool sim_frame_allocated(struct sim_machine *machine, uint64_t pa, uint64_t *gen
 	return now & 1;
 }
 
-// Relaxed: the count is a hint for the free; what it must see is ordered by the flush before it.
+// Relaxed, all of these: the count is a hint for the free; what it must see is ordered by the flush before it.
 void sim_count_cached(struct sim_machine *machine, uint64_t pa, int change)
 {
 	atomic_fetch_add_explicit(&state_of(machine, pa)->cached, (uint32_t)change, memory_order_relaxed);
 }
 
+uint32_t sim_cached_count(struct sim_machine *machine, uint64_t pa)
+{
+	return atomic_load_explicit(&state_of(machine, pa)->cached, memory_order_relaxed);
+}
+
+// The frames of one memory.
+static void count_part(struct sim_machine *machine, uint64_t base, uint64_t bytes, uint64_t pa, uint64_t end,
+		       int change)
+{
+	pa = pa > base ? pa : base;
+	for (end = end < base + bytes ? end : base + bytes; pa < end; pa += sim_page_mask(machine->decoder) + 1)
+		sim_count_cached(machine, pa, change);
+}
+
 void sim_count_cached_run(struct sim_machine *machine, uint64_t pa, uint64_t end, int change)
 {
-	uint64_t ram_end = SIM_RAM_BASE + (machine->frame_count << SIM_FRAME_SHIFT);
+	count_part(machine, SIM_RAM_BASE, machine->frame_count << SIM_FRAME_SHIFT, pa, end, change);
+	if (end <= SIM_DEVICE_BASE)
+		return;
+	for (unsigned i = 0; i < sim_device_total(machine); i++) {
+		const struct sim_local *local = &sim_device_at(machine, i)->local;
 
-	pa = pa > SIM_RAM_BASE ? pa : SIM_RAM_BASE;
-	for (end = end < ram_end ? end : ram_end; pa < end; pa += sim_page_mask(machine) + 1)
-		sim_count_cached(machine, pa, change);
+		count_part(machine, local->base, local->bytes, pa, end, change);
+	}
 }
 
 bool sim_frame_changed(struct sim_machine *machine, uint64_t pa, uint64_t clock)
 {
-	// Acquire pairs with the release in change().
-	return !(sim_generation(machine, pa) & 1) ||
-	       atomic_load_explicit(&state_of(machine, pa)->changed, memory_order_acquire) > clock;
+	struct sim_frame_state *state = state_of(machine, pa);
+
+	if (!state)
+		return false;
+	// Acquire, both: pairs with the release in change().
+	return !(atomic_load_explicit(&state->generation, memory_order_acquire) & 1) ||
+	       atomic_load_explicit(&state->changed, memory_order_acquire) > clock;
 }
 
-// A frame becomes allocated or free. Returns its generation.
-static uint64_t change(struct sim_machine *machine, uint64_t pa)
+// The frame's generation moves on: by one where it becomes allocated or free. Returns it.
+static uint64_t change(struct sim_machine *machine, uint64_t pa, unsigned by)
 {
 	struct sim_frame_state *state = state_of(machine, pa);
 	uint64_t clock = atomic_fetch_add_explicit(&machine->frame_clock, 1, memory_order_acq_rel) + 1;
@@ -97,7 +127,12 @@ static uint64_t change(struct sim_machine *machine, uint64_t pa)
 	// Release pairs with the acquire in sim_frame_changed.
 	atomic_store_explicit(&state->changed, clock, memory_order_release);
 	// Release pairs with the acquire in sim_generation; acquire: two frees of one frame are told apart.
-	return atomic_fetch_add_explicit(&state->generation, 1, memory_order_acq_rel) + 1;
+	return atomic_fetch_add_explicit(&state->generation, by, memory_order_acq_rel) + by;
+}
+
+void sim_frame_renew(struct sim_machine *machine, uint64_t pa)
+{
+	change(machine, pa, 2);
 }
 
 void sim_frames_init(struct sim_machine *machine, const struct sim_config *config)
@@ -272,7 +307,7 @@ static uint64_t hand_out(struct sim_machine *machine, uint64_t pa, unsigned cpu,
 		fill(sim_ram(machine, pa), SIM_FRAME_SIZE, SIM_UNSET);
 	fill_meta(machine, pa, META_UNSET);
 	state_of(machine, pa)->cpu = cpu;
-	return change(machine, pa);
+	return change(machine, pa, 1);
 }
 
 // Whether a port function may be asked for a frame of this size: a power of two, the smallest page at least.
@@ -302,7 +337,7 @@ uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 	generation = hand_out(machine, pa, cpu->number, zero);
 	for (uint64_t at = SIM_FRAME_SIZE; at < bytes; at += SIM_FRAME_SIZE)
 		hand_out(machine, pa + at, cpu->number, zero);
-	sim_record(cpu, &(struct sim_note){
+	sim_record(&cpu->mmu, &(struct sim_note){
 		.kind = SIM_EVENT_ALLOC, .pa = pa, .end = pa + bytes, .value = generation });
 	return pa;
 }
@@ -310,6 +345,7 @@ uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 // ---- Freeing -----------------------------------------------------------------------------------------------------
 
 struct search {
+	struct sim_mmu *mmu;
 	uint64_t pa;
 	struct sim_item found;
 };
@@ -318,36 +354,58 @@ static bool leads_to(struct sim_item *item, void *arg)
 {
 	struct search *search = arg;
 
-	if (item->run_shift ? !sim_item_leads(item, search->pa) : !item->generation || item->pa != search->pa)
+	if (!sim_item_reaches(&search->mmu->context->tlb, item, search->pa))
 		return false;
 	search->found = *item;
 	return true;
 }
 
-// No CPU may have the frame cached for the space that it uses. (What lies under identifiers not in use goes before they
-// are used again.)
-static void check_unreachable(struct sim_machine *machine, uint64_t pa)
+static void check_mmu(struct sim_mmu *mmu, uint64_t pa, const char *what)
 {
-	struct search search = { .pa = pa };
+	struct search search = { .mmu = mmu, .pa = pa };
+	const struct sim_item *item = &search.found;
+	bool found = false, root = false;
 
-	for (unsigned i = 0; i < machine->cpu_count; i++) {
-		struct sim_cpu *cpu = &machine->cpus[i];
-		bool found, root;
+	sim_lock(mmu);
+	if (mmu->context) {
+		root = mmu->context->root == pa;
+		found = sim_tlb_each(&mmu->context->tlb, leads_to, &search);
+	}
+	sim_unlock(mmu);
+	if (root)
+		sim_stopf(mmu->machine, 0, pa, "the frame %#llx is %s while it is the root on %s",
+			  (unsigned long long)pa, what, mmu->name);
+	if (found)
+		sim_stopf(mmu->machine, item->va, pa,
+			  "the frame %#llx is %s while %s has %s of level %u cached for %#llx",
+			  (unsigned long long)pa, what, mmu->name,
+			  item->level ? "an intermediate entry" : "a translation",
+			  item->level ? item->level : item->leaf_level,
+			  (unsigned long long)(item->page << sim_item_shift(&mmu->context->tlb, item)));
+}
 
-		pthread_mutex_lock(&cpu->lock);
-		root = cpu->active && cpu->active->root == pa;
-		found = cpu->active && sim_tlb_each(&cpu->active->tlb, leads_to, &search);
-		pthread_mutex_unlock(&cpu->lock);
-		if (root)
-			sim_stopf(machine, 0, pa, "the frame %#llx is freed while it is the root on CPU %u",
-				  (unsigned long long)pa, i);
-		if (found)
-			sim_stopf(machine, search.found.va, pa,
-				  "the frame %#llx is freed while CPU %u has %s of level %u cached for %#llx",
-				  (unsigned long long)pa, i,
-				  search.found.level ? "an intermediate entry" : "a translation",
-				  search.found.level ? search.found.level : search.found.leaf_level,
-				  (unsigned long long)(search.found.page << sim_item_shift(&cpu->active->tlb, &search.found)));
+// (What lies under identifiers not in use goes before they are used again.)
+void sim_check_unreachable(struct sim_machine *machine, uint64_t pa, const char *what)
+{
+	for (unsigned i = 0; i < machine->cpu_count; i++)
+		check_mmu(&machine->cpus[i].mmu, pa, what);
+	for (unsigned i = 0; i < sim_device_total(machine); i++)
+		check_mmu(&sim_device_at(machine, i)->mmu, pa, what);
+}
+
+// No device may be copying from or to a frame that is freed.
+static void check_copies(struct sim_machine *machine, uint64_t pa)
+{
+	for (unsigned i = 0; i < sim_device_total(machine); i++) {
+		struct sim_device *device = sim_device_at(machine, i);
+		bool used;
+
+		sim_lock(&device->mmu);
+		used = sim_dma_uses(device, pa);
+		sim_unlock(&device->mmu);
+		if (used)
+			sim_stopf(machine, 0, pa, "the frame %#llx is freed while %s copies it",
+				  (unsigned long long)pa, device->mmu.name);
 	}
 }
 
@@ -356,9 +414,11 @@ static uint64_t take_back(struct sim_machine *machine, uint64_t pa)
 {
 	uint64_t generation;
 
-	if (atomic_load_explicit(&state_of(machine, pa)->cached, memory_order_relaxed))
-		check_unreachable(machine, pa);
-	generation = change(machine, pa);
+	if (sim_cached_count(machine, pa)) {
+		sim_check_unreachable(machine, pa, "freed");
+		check_copies(machine, pa);
+	}
+	generation = change(machine, pa, 1);
 	if (generation & 1)
 		sim_stopf(machine, 0, pa, "the frame %#llx is freed twice", (unsigned long long)pa);
 	fill(sim_ram(machine, pa), SIM_FRAME_SIZE, SIM_POISON);
@@ -382,7 +442,7 @@ void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)
 	for (uint64_t at = SIM_FRAME_SIZE; at < bytes; at += SIM_FRAME_SIZE)
 		take_back(machine, pa + at);
 	if (cpu && cpu->machine == machine)
-		sim_record(cpu, &(struct sim_note){
+		sim_record(&cpu->mmu, &(struct sim_note){
 			.kind = SIM_EVENT_FREE, .pa = pa, .end = pa + bytes, .value = generation });
 	pthread_mutex_lock(&machine->frames_lock);
 	for (uint64_t at = 0; at < bytes; at += SIM_FRAME_SIZE) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What happened: a ring of events for each CPU, numbered through, and the report that picks those of one address and
-// one frame out of all rings.
+// What happened: a ring of events for each CPU and device, numbered through, and the report that picks those of one
+// address and one frame out of all rings.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 // The most events in a report, the latest ones.
 #define REPORTED 60
 
-void sim_record(struct sim_cpu *recorder, const struct sim_note *note)
+void sim_record(struct sim_mmu *recorder, const struct sim_note *note)
 {
 	struct sim_history *history = recorder->history;
 	uint64_t at = atomic_load_explicit(&history->count, memory_order_relaxed);
@@ -34,13 +34,14 @@ void sim_record(struct sim_cpu *recorder, const struct sim_note *note)
 // ---- The report --------------------------------------------------------------------------------------------------
 
 struct seen {
+	const struct sim_mmu *mmu;	// whose ring it is in
 	uint64_t sequence, va, end, pa, where, value;
 	enum sim_event_kind kind;
-	unsigned level, asid, may, cpu;
+	unsigned level, asid, may;
 	bool tables;
 };
 
-static struct seen look(struct sim_event *event, unsigned cpu)
+static struct seen look(struct sim_event *event, const struct sim_mmu *mmu)
 {
 	uint64_t packed = atomic_load_explicit(&event->kind_level, memory_order_relaxed);
 
@@ -52,17 +53,20 @@ static struct seen look(struct sim_event *event, unsigned cpu)
 		.where = atomic_load_explicit(&event->where, memory_order_relaxed),
 		.value = atomic_load_explicit(&event->value, memory_order_relaxed),
 		.kind = packed & 255, .level = packed >> 8 & 255, .asid = packed >> 16 & 255,
-		.may = packed >> 24 & 255, .tables = packed >> 32 & 1, .cpu = cpu,
+		.may = packed >> 24 & 255, .tables = packed >> 32 & 1, .mmu = mmu,
 	};
 }
 
-static bool about_address(const struct sim_decoder *decoder, const struct seen *event, uint64_t va)
+static bool about_address(const struct seen *event, uint64_t va)
 {
+	const struct sim_decoder *decoder = event->mmu->decoder;
 	unsigned page = sim_shift(decoder, 0);
 
 	switch (event->kind) {
 	case SIM_EVENT_FLUSH:
 	case SIM_EVENT_ASK:
+	case SIM_EVENT_ISSUE:
+	case SIM_EVENT_INVALIDATED:
 		return event->va <= va && va < event->end;
 	case SIM_EVENT_TABLE:
 		return event->va >> sim_shift(decoder, event->level) == va >> sim_shift(decoder, event->level);
@@ -73,9 +77,13 @@ static bool about_address(const struct sim_decoder *decoder, const struct seen *
 	case SIM_EVENT_WRITE:
 	case SIM_EVENT_FAULT:
 	case SIM_EVENT_FAULT_DONE:
+	case SIM_EVENT_REQUEST:
+	case SIM_EVENT_SERVED:
 		return event->va >> page == va >> page;
 	case SIM_EVENT_ALLOC:
 	case SIM_EVENT_FREE:
+	case SIM_EVENT_COPY:
+	case SIM_EVENT_COPY_DONE:
 		return false;
 	default: // of a whole space
 		return true;
@@ -96,7 +104,17 @@ static bool goes_through(const struct sim_decoder *decoder, const struct seen *e
 	return false;
 }
 
-static bool wanted(const struct sim_decoder *decoder, const struct seen *event, uint64_t va, uint64_t pa)
+// The same in any format that is walked here.
+static bool goes_through_some(struct sim_machine *machine, const struct seen *event, uint64_t va)
+{
+	bool does = goes_through(machine->decoder, event, va);
+
+	for (unsigned i = 0; i < sim_device_total(machine) && !does; i++)
+		does = goes_through(sim_device_at(machine, i)->mmu.decoder, event, va);
+	return does;
+}
+
+static bool wanted(struct sim_machine *machine, const struct seen *event, uint64_t va, uint64_t pa)
 {
 	uint64_t frame = pa & ~SIM_FRAME_MASK;
 
@@ -105,9 +123,14 @@ static bool wanted(const struct sim_decoder *decoder, const struct seen *event, 
 	if (!va && !pa)
 		return true;
 	if (event->kind == SIM_EVENT_PUBLISH)
-		return pa && event->pa == frame && (!va || goes_through(decoder, event, va));
-	if (va && about_address(decoder, event, va))
+		return pa && event->pa == frame && (!va || goes_through_some(machine, event, va));
+	if (va && about_address(event, va))
 		return true;
+	if (event->kind == SIM_EVENT_COPY || event->kind == SIM_EVENT_COPY_DONE) {
+		if (event->where <= frame && frame - event->where < event->end - event->pa)
+			return pa;
+		return pa && event->pa <= frame && frame < event->end;
+	}
 	if (event->kind == SIM_EVENT_ALLOC || event->kind == SIM_EVENT_FREE)
 		return pa && event->pa <= frame && frame < event->end;
 	return pa && event->pa == frame;
@@ -129,7 +152,11 @@ static const char *const kind_names[] = {
 	[SIM_EVENT_ASK_ALL] = "asks to flush all", [SIM_EVENT_ACTIVATE] = "activated",
 	[SIM_EVENT_DEACTIVATE] = "deactivated", [SIM_EVENT_ASID_CLEAR] = "identifier flushed before use",
 	[SIM_EVENT_ALLOC] = "frame allocated", [SIM_EVENT_FREE] = "frame freed",
-	[SIM_EVENT_PUBLISH] = "entries published",
+	[SIM_EVENT_PUBLISH] = "entries published", [SIM_EVENT_ISSUE] = "is asked to invalidate",
+	[SIM_EVENT_INVALIDATED] = "invalidated", [SIM_EVENT_UNANSWERED] = "did not answer in time",
+	[SIM_EVENT_REQUEST] = "page request",
+	[SIM_EVENT_SERVED] = "page request served", [SIM_EVENT_COPY] = "copy begins",
+	[SIM_EVENT_COPY_DONE] = "copy ended",
 };
 
 static int print_event(char *text, size_t size, const struct seen *event)
@@ -137,7 +164,7 @@ static int print_event(char *text, size_t size, const struct seen *event)
 	const char *name = event->kind < sizeof(kind_names) / sizeof(*kind_names) ? kind_names[event->kind] : "?";
 	unsigned long long va = event->va, end = event->end, pa = event->pa;
 	unsigned long long where = event->where, value = event->value, sequence = event->sequence;
-	int length = snprintf(text, size, "  #%-8llu CPU %-2u %s", sequence, event->cpu, name);
+	int length = snprintf(text, size, "  #%-8llu %-6s %s", sequence, event->mmu->name, name);
 	char *at = text + length;
 
 	if (length < 0 || (size_t)length >= size)
@@ -158,9 +185,11 @@ static int print_event(char *text, size_t size, const struct seen *event)
 	case SIM_EVENT_WRITE:
 		return length + snprintf(at, size, " of %#llx at %#llx -> %#llx\n", value, va, pa);
 	case SIM_EVENT_FAULT:
+	case SIM_EVENT_REQUEST:
 		return length + snprintf(at, size, " at %#llx, %s\n", va,
 					 value == VMT_WRITE ? "write" : value == VMT_EXEC ? "fetch" : "read");
 	case SIM_EVENT_FAULT_DONE:
+	case SIM_EVENT_SERVED:
 		return length + snprintf(at, size, " status %llu for %#llx\n", value, va);
 	case SIM_EVENT_FLUSH:
 		return length + snprintf(at, size, " [%#llx, %#llx)%s, asid %u, generation %llu\n", va, end,
@@ -170,6 +199,17 @@ static int print_event(char *text, size_t size, const struct seen *event)
 					 event->tables ? " and tables" : "", value);
 	case SIM_EVENT_ASK_ALL:
 		return length + snprintf(at, size, "%s on CPUs %#llx\n", event->tables ? " and tables" : "", value);
+	case SIM_EVENT_ISSUE:
+	case SIM_EVENT_INVALIDATED:
+		return length + snprintf(at, size, " [%#llx, %#llx)%s, request %llu\n", va, end,
+					 event->tables ? " and tables" : "", value);
+	case SIM_EVENT_UNANSWERED:
+		return length + snprintf(at, size, ", request %llu\n", value);
+	case SIM_EVENT_COPY:
+	case SIM_EVENT_COPY_DONE:
+		return length + snprintf(at, size, ": [%#llx, %#llx) %s %#llx%s\n", pa, end,
+					 event->level ? "to" : "from", where,
+					 event->kind == SIM_EVENT_COPY || value ? "" : ", badly");
 	case SIM_EVENT_ALLOC:
 	case SIM_EVENT_FREE:
 		return length + snprintf(at, size, " %#llx, generation word %llu\n", pa, value);
@@ -181,17 +221,28 @@ static int print_event(char *text, size_t size, const struct seen *event)
 	}
 }
 
+// Picks what is wanted of one ring. Returns how many events.
+static size_t pick(const struct sim_mmu *mmu, uint64_t va, uint64_t pa, struct seen *events)
+{
+	size_t count = 0;
+
+	for (unsigned i = 0; i < SIM_EVENTS; i++) {
+		events[count] = look(&mmu->history->events[i], mmu);
+		count += wanted(mmu->machine, &events[count], va, pa);
+	}
+	return count;
+}
+
 void sim_history_text(struct sim_machine *machine, uint64_t va, uint64_t pa, char *text, size_t size)
 {
-	struct seen *events = sim_host_alloc((size_t)machine->cpu_count * SIM_EVENTS * sizeof(*events));
+	unsigned devices = sim_device_total(machine);
+	struct seen *events = sim_host_alloc((size_t)(machine->cpu_count + devices) * SIM_EVENTS * sizeof(*events));
 	size_t count = 0, at = 0;
 
-	for (unsigned cpu = 0; cpu < machine->cpu_count; cpu++) {
-		for (unsigned i = 0; i < SIM_EVENTS; i++) {
-			events[count] = look(&machine->cpus[cpu].history->events[i], cpu);
-			count += wanted(machine->decoder, &events[count], va, pa);
-		}
-	}
+	for (unsigned i = 0; i < machine->cpu_count; i++)
+		count += pick(&machine->cpus[i].mmu, va, pa, events + count);
+	for (unsigned i = 0; i < devices; i++)
+		count += pick(&sim_device_at(machine, i)->mmu, va, pa, events + count);
 	qsort(events, count, sizeof(*events), by_sequence);
 	text[0] = '\0';
 	for (size_t i = count > REPORTED ? count - REPORTED : 0; i < count && at < size; i++)

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Making and ending a machine, and its figures.
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "internal.h"
 
 const struct sim_hostility sim_hostility_default = {
-	.cached = 60, .structure = 60, .prefetch = 10, .negative = 20, .refuse = 50, .yield = 2,
+	.cached = 60, .structure = 60, .prefetch = 10, .negative = 20, .refuse = 50, .yield = 2, .late = 60,
 };
 
-static const struct sim_decoder *const decoders[SIM_FORMATS] = {
+const struct sim_decoder *const sim_decoders[SIM_FORMATS] = {
 	[SIM_X86_64_4] = &sim_decode_x86_4, [SIM_X86_64_5] = &sim_decode_x86_5,
 	[SIM_RISCV_SV39] = &sim_decode_sv39, [SIM_RISCV_SV48] = &sim_decode_sv48,
 	[SIM_RISCV_SV57] = &sim_decode_sv57, [SIM_EPT] = &sim_decode_ept,
@@ -51,32 +52,32 @@ const char *sim_format_name(enum sim_format format)
 
 uint64_t sim_format_end(enum sim_format format)
 {
-	return UINT64_C(1) << (decoders[format]->va_bits - !decoders[format]->unsigned_va);
+	return UINT64_C(1) << (sim_decoders[format]->va_bits - !sim_decoders[format]->unsigned_va);
 }
 
 bool sim_format_has_exec(enum sim_format format)
 {
-	return !decoders[format]->no_exec;
+	return !sim_decoders[format]->no_exec;
 }
 
 bool sim_format_has_user(enum sim_format format)
 {
-	return !decoders[format]->no_user;
+	return !sim_decoders[format]->no_user;
 }
 
 bool sim_format_faults_ad(enum sim_format format)
 {
-	return decoders[format]->faults_ad;
+	return sim_decoders[format]->faults_ad;
 }
 
 uint64_t sim_format_page(enum sim_format format)
 {
-	return UINT64_C(1) << sim_shift(decoders[format], 0);
+	return UINT64_C(1) << sim_shift(sim_decoders[format], 0);
 }
 
 unsigned sim_format_levels(enum sim_format format)
 {
-	return decoders[format]->levels;
+	return sim_decoders[format]->levels;
 }
 
 static void cpu_init(struct sim_machine *machine, unsigned number, uint64_t seed)
@@ -85,27 +86,28 @@ static void cpu_init(struct sim_machine *machine, unsigned number, uint64_t seed
 
 	cpu->machine = machine;
 	cpu->number = number;
-	cpu->random = seed * 3 + number * UINT64_C(0x100000001);
-	cpu->yield_random = cpu->random ^ UINT64_C(0x7969656c64);
-	cpu->test_random = cpu->random ^ UINT64_C(0x74657374);
+	sim_mmu_init(&cpu->mmu, machine, machine->decoder, seed * 3 + number * UINT64_C(0x100000001));
+	snprintf(cpu->mmu.name, sizeof(cpu->mmu.name), "CPU %u", number);
+	cpu->mmu.fault_ad = machine->fault_ad;
+	cpu->mmu.fault_keeps = machine->decoder->fault_keeps;
+	cpu->mmu.keeps_absence = machine->decoder->caches_absence;
+	cpu->yield_random = cpu->mmu.random ^ UINT64_C(0x7969656c64);
+	cpu->test_random = cpu->mmu.random ^ UINT64_C(0x74657374);
 	cpu->asids = sim_host_alloc(machine->asid_count * sizeof(*cpu->asids));
 	memset(cpu->asids, 0, machine->asid_count * sizeof(*cpu->asids));
-	for (unsigned i = 0; i < machine->asid_count; i++)
-		sim_tlb_init(&cpu->asids[i].tlb, machine->decoder);
-	cpu->history = calloc(1, sizeof(*cpu->history));
-	if (!cpu->history)
-		abort();
-	pthread_mutex_init(&cpu->lock, NULL);
+	for (unsigned i = 0; i < machine->asid_count; i++) {
+		sim_tlb_init(&cpu->asids[i].context.tlb, machine->decoder);
+		cpu->asids[i].context.asid = i;
+	}
 	sim_grace_init(cpu);
 }
 
 static void cpu_destroy(struct sim_machine *machine, struct sim_cpu *cpu)
 {
 	for (unsigned i = 0; i < machine->asid_count; i++)
-		sim_tlb_destroy(machine, &cpu->asids[i].tlb);
+		sim_tlb_destroy(machine, &cpu->asids[i].context.tlb);
 	free(cpu->asids);
-	free(cpu->history);
-	pthread_mutex_destroy(&cpu->lock);
+	sim_mmu_destroy(&cpu->mmu);
 	pthread_mutex_destroy(&cpu->grace.lock);
 }
 
@@ -118,16 +120,18 @@ struct sim_machine *sim_machine_create(const struct sim_config *config)
 	    config->frames >= UINT32_MAX || !config->ops || config->ops->format >= SIM_FORMATS)
 		abort();
 	machine->ops = config->ops;
-	machine->decoder = decoders[config->ops->format];
+	machine->decoder = sim_decoders[config->ops->format];
 	machine->hostility = config->hostility ? *config->hostility : sim_hostility_default;
 	machine->fault_ad = config->fault_ad && machine->decoder->faults_ad;
 	machine->trees = config->trees;
 	machine->cpu_count = config->cpus;
 	machine->asid_count = config->asids ? config->asids : 4;
+	machine->seed = config->seed;
 	atomic_init(&machine->epoch, 3);
 	pthread_mutex_init(&machine->memory_lock, NULL);
 	pthread_mutex_init(&machine->fail_lock, NULL);
 	pthread_mutex_init(&machine->log_lock, NULL);
+	pthread_mutex_init(&machine->devices_lock, NULL);
 	machine->cpus = aligned_alloc(64, bytes);
 	if (!machine->cpus)
 		abort();
@@ -146,12 +150,14 @@ void sim_machine_destroy(struct sim_machine *machine)
 		sim_forget_binding();
 	for (unsigned i = 0; i < machine->cpu_count; i++)
 		cpu_destroy(machine, &machine->cpus[i]);
+	sim_devices_destroy(machine);
 	free(machine->cpus);
 	sim_frames_destroy(machine);
 	sim_memory_destroy(machine);
 	pthread_mutex_destroy(&machine->memory_lock);
 	pthread_mutex_destroy(&machine->fail_lock);
 	pthread_mutex_destroy(&machine->log_lock);
+	pthread_mutex_destroy(&machine->devices_lock);
 	free(machine);
 }
 
@@ -199,13 +205,13 @@ void sim_get_counts(struct sim_machine *machine, struct sim_counts *counts)
 	for (unsigned i = 0; i < machine->cpu_count; i++) {
 		struct sim_cpu *cpu = &machine->cpus[i];
 
-		pthread_mutex_lock(&cpu->lock);
-		counts->accesses += cpu->accesses;
-		counts->hits += cpu->hits;
-		counts->walks += cpu->walks;
-		counts->prefetches += cpu->prefetches;
-		counts->faults += cpu->faults;
-		pthread_mutex_unlock(&cpu->lock);
+		sim_lock(&cpu->mmu);
+		counts->accesses += cpu->mmu.accesses;
+		counts->hits += cpu->mmu.hits;
+		counts->walks += cpu->mmu.walks;
+		counts->prefetches += cpu->mmu.prefetches;
+		counts->faults += cpu->mmu.faults;
+		sim_unlock(&cpu->mmu);
 	}
 }
 

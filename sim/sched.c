@@ -2,7 +2,6 @@
 // Scheduler points and chance. A CPU gives way to others here and nowhere else: whoever wants to decide about the
 // interleaving puts it in sim_point.
 #include <sched.h>
-#include <time.h>
 
 #include "internal.h"
 
@@ -26,18 +25,32 @@ uint64_t sim_random(struct sim_cpu *cpu)
 	return sim_next_random(&cpu->test_random);
 }
 
-// Gives way, mostly for a moment, sometimes for long enough that others do whole operations meanwhile.
-static void give_way(struct sim_cpu *cpu, unsigned percent)
+// Mostly for a moment, sometimes for long enough that others do whole operations meanwhile.
+void sim_give_way(struct sim_machine *machine, uint64_t *state, unsigned percent)
 {
-	if (!sim_chance(&cpu->yield_random, percent))
+	if (!sim_chance(state, percent))
 		return;
 	// Relaxed: alone, there is nobody to give way to.
-	if (atomic_load_explicit(&cpu->machine->running, memory_order_relaxed) < 2)
+	if (atomic_load_explicit(&machine->running, memory_order_relaxed) < 2)
 		return;
-	if (sim_next_random(&cpu->yield_random) % 16)
+	if (sim_next_random(state) % 16)
 		sched_yield();
 	else
 		nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
+}
+
+#define PATIENCE_SECONDS 60
+
+bool sim_impatient(struct sim_patience *patience)
+{
+	struct timespec now;
+
+	if (patience->rounds++ == 0)
+		clock_gettime(CLOCK_MONOTONIC, &patience->start);
+	if (patience->rounds % 4096)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec - patience->start.tv_sec > PATIENCE_SECONDS;
 }
 
 // Items to run at a point at most: deferred work is bounded, and early, so that a reader that is not covered is hit.
@@ -48,21 +61,21 @@ static bool serve(struct sim_cpu *cpu)
 	// Relaxed: a hint; the serving looks again.
 	if (!atomic_load_explicit(&cpu->mail_mask, memory_order_relaxed))
 		return false;
-	sim_lock(cpu);
+	sim_lock(&cpu->mmu);
 	sim_serve_locked(cpu);
-	sim_unlock(cpu);
+	sim_unlock(&cpu->mmu);
 	return true;
 }
 
 void sim_point(struct sim_cpu *cpu, enum sim_point_kind kind)
 {
-	unsigned yield = cpu->machine->hostility.yield;
+	bool waits = kind == SIM_POINT_WAIT || kind == SIM_POINT_RELAX;
+	// Who waits for another lets it run, often enough where CPUs are more than the host's.
+	unsigned yield = waits ? 50 : cpu->machine->hostility.yield;
 
 	serve(cpu);
-	// Who waits for another lets it run, often enough where CPUs are more than the host's.
-	if (kind == SIM_POINT_WAIT || kind == SIM_POINT_RELAX)
-		yield = 50;
-	give_way(cpu, yield);
+	sim_devices_point(cpu, waits);
+	sim_give_way(cpu->machine, &cpu->yield_random, yield);
 	if (!cpu->preempt && !cpu->read)
 		sim_grace_run(cpu, ITEMS_AT_A_POINT);
 }
@@ -73,11 +86,11 @@ void sim_pause(void)
 
 	if (!cpu)
 		return;
-	give_way(cpu, cpu->machine->hostility.yield);
+	sim_give_way(cpu->machine, &cpu->yield_random, cpu->machine->hostility.yield);
 	// Whoever has just got his answer goes on to free what he flushed: give him the time, while the library here
 	// may still hold what it read before.
 	if (serve(cpu))
-		give_way(cpu, 30);
+		sim_give_way(cpu->machine, &cpu->yield_random, 30);
 }
 
 void sim_point_outside(void)
@@ -88,10 +101,10 @@ void sim_point_outside(void)
 void sim_poll(struct sim_cpu *cpu)
 {
 	sim_point(cpu, SIM_POINT_POLL);
-	sim_lock(cpu);
+	sim_lock(&cpu->mmu);
 	if (cpu->active)
-		sim_wander(cpu);
-	sim_unlock(cpu);
+		sim_wander(&cpu->mmu);
+	sim_unlock(&cpu->mmu);
 }
 
 void sim_barrier_wait(struct sim_cpu *cpu, struct sim_barrier *barrier, unsigned parties)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The simulated machine: a port of the library to an ordinary Linux process. Threads are CPUs, an arena is RAM, and the
 // MMU is hostile: it keeps and uses whatever real hardware is allowed to keep and use, and stops the test where that
-// reaches a frame that has been given back. docs/simulator.md tells it as a story; this header is the interface.
+// reaches a frame that has been given back. docs/simulator.md tells it as a story; this header is the interface, and
+// device.h that of devices.
 //
 // A test looks like this (structures of the library come with sim_ops.h):
 //
@@ -59,9 +60,11 @@ struct sim_hostility {
 	unsigned negative;	// RISC-V, IOMMUs: % of invalid entries met that are cached as invalid until a flush
 	unsigned refuse;	// x86-64, EPT: % of accesses that a cached translation forbids: fault without a walk
 	unsigned yield;		// % of scheduler points at which the thread gives up its host CPU
+	unsigned late;		// devices (device.h): % of occasions on which what was posted is left for later; 90 at
+				// most where somebody waits for it
 };
 
-// { 60, 60, 10, 20, 50, 2 }
+// { 60, 60, 10, 20, 50, 2, 60 }
 extern const struct sim_hostility sim_hostility_default;
 
 struct sim_config {
@@ -91,7 +94,7 @@ void *sim_port(struct sim_machine *machine);
 const struct sim_ops *sim_machine_ops(const struct sim_machine *machine);
 unsigned sim_cpu_count(const struct sim_machine *machine);
 
-// Changes the hostility; no CPU may be inside an access.
+// Changes the hostility; no CPU and no device may be inside an access.
 void sim_set_hostility(struct sim_machine *machine, const struct sim_hostility *hostility);
 
 // ---- CPUs --------------------------------------------------------------------------------------------------------
@@ -172,10 +175,11 @@ void sim_prefetch(struct sim_cpu *cpu, uint64_t va);
 
 // ---- Judging -----------------------------------------------------------------------------------------------------
 
-// With no operation under way on any CPU: compares what every CPU has cached for the space that is active on it with
-// the tables as they are now. Cached and wrong: another frame, more permission than the entry gives, a dirty mark that
-// the entry has not, a table that is not linked there any more. (More cautious than the entry is right.) Returns how
-// many are wrong, and logs each with its history. The caller must be a CPU or outside; all other CPUs idle or stopped.
+// With no operation under way on any CPU: compares what every CPU has cached for the space that is active on it, and
+// every device for its own, with the tables as they are now. Cached and wrong: another frame, more permission than the
+// entry gives, a dirty mark that the entry has not, a table that is not linked there any more. (More cautious than the
+// entry is right.) Returns how many are wrong, and logs each with its history. The caller must be a CPU or outside; all
+// other CPUs idle or stopped.
 unsigned sim_audit(struct sim_machine *machine);
 
 // How many translations and intermediate entries the CPU has cached for the page of `va` in its active space.

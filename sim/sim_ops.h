@@ -90,9 +90,44 @@ struct sim_ops {
 	enum vmt_status (*secondary_attach)(struct vmt_space *space, const struct vmt_secondary_config *config,
 					    unsigned *id);
 	void (*secondary_detach)(struct vmt_space *space, unsigned id);
-	enum vmt_status (*secondary_fault)(struct vmt_space *space, unsigned id, uint64_t addr, vmt_prot access,
-					   void (*commit)(void *arg, uint64_t page, uint64_t pa, vmt_prot prot),
-					   void *arg);
+	enum vmt_status (*secondary_fault)(struct vmt_space *space, unsigned id,
+					   const struct vmt_secondary_request *request, uint64_t *done);
+	enum vmt_status (*secondary_fault_range)(struct vmt_space *space, unsigned id,
+						 const struct vmt_secondary_range *range);
+	uint64_t (*test_and_clear)(struct vmt_space *space, uint64_t addr, uint64_t length, unsigned what,
+				   uint64_t *bitmap);
+	enum vmt_status (*device_memory_create)(struct vmt *vmt, const struct vmt_device_memory_config *config,
+						struct vmt_device_memory **memory);
+	enum vmt_status (*device_memory_destroy)(struct vmt_device_memory *memory);
+	void (*device_memory_stats)(struct vmt_device_memory *memory, struct vmt_device_memory_counts *counts);
+	enum vmt_status (*migrate)(struct vmt_space *space, uint64_t addr, uint64_t length,
+				   struct vmt_device_memory *memory, uint64_t *pages);
+	enum vmt_status (*migration_start)(struct vmt_space *space, uint64_t addr, uint64_t length,
+					   struct vmt_device_memory *memory, struct vmt_migration **migration);
+	bool (*migration_poll)(const struct vmt_migration *migration);
+	enum vmt_status (*migration_finish)(struct vmt_migration *migration, uint64_t *pages);
+	enum vmt_status (*advise_device)(struct vmt_space *space, uint64_t addr, uint64_t length,
+					 struct vmt_device_memory *memory, bool read_mostly);
+	enum vmt_status (*mirror_create)(struct vmt_space *space, const struct vmt_mirror_config *config,
+					 struct vmt_mirror **mirror);
+	enum vmt_status (*mirror_destroy)(struct vmt_mirror *mirror);
+	enum vmt_status (*mirror_fault)(struct vmt_mirror *mirror, uint64_t addr, uint64_t length, vmt_prot access,
+					uint64_t *done);
+	enum vmt_status (*mirror_exclusive)(struct vmt_mirror *mirror, uint64_t addr);
+	enum vmt_status (*mirror_sync)(struct vmt_mirror *mirror, uint64_t addr, uint64_t length);
+	void (*mirror_stats)(struct vmt_mirror *mirror, struct vmt_mirror_counts *counts);
+	void (*tree_target)(struct vmt_tree *tree, struct vmt_target *target);
+	enum vmt_status (*tree_create)(void *port, const struct vmt_tree_config *config, struct vmt_tree **tree);
+	void (*tree_destroy)(struct vmt_tree *tree);
+	uint64_t (*tree_root)(const struct vmt_tree *tree);
+	enum vmt_status (*tree_map)(struct vmt_tree *tree, const struct vmt_tree_map *map, uint64_t *done);
+	enum vmt_status (*tree_unmap)(struct vmt_tree *tree, uint64_t addr, uint64_t length, uint64_t *done);
+	enum vmt_status (*tree_walk)(struct vmt_tree *tree, uint64_t addr, uint64_t end, struct vmt_run *run);
+	enum vmt_status (*tree_translate)(struct vmt_tree *tree, uint64_t addr,
+					  struct vmt_translation *translation);
+	uint64_t (*tree_reclaim)(struct vmt_tree *tree);
+	uint64_t (*tree_tables)(struct vmt_tree *tree);
+	unsigned (*tree_check)(struct vmt_tree *tree);
 	enum vmt_status (*object_create)(struct vmt *vmt, uint64_t size, const struct vmt_object_ops *ops,
 					 void *owner, struct vmt_object **object);
 	void (*object_get)(struct vmt_object *object);

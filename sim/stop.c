@@ -40,12 +40,9 @@ void sim_forget_catcher(void)
 // The message is written already; adds the history and leaves.
 static _Noreturn void leave(struct sim_machine *machine, uint64_t va, uint64_t pa, char *text, size_t used)
 {
-	struct sim_cpu *self = sim_self();
-
 	if (used < REPORT_BYTES)
 		sim_history_text(machine, va, pa, text + used, REPORT_BYTES - used);
-	if (self && self->lock_held)
-		sim_unlock(self);
+	sim_unlock_held();
 	if (catcher) {
 		if (catcher->size)
 			snprintf(catcher->report, catcher->size, "%s", text);
@@ -57,12 +54,18 @@ static _Noreturn void leave(struct sim_machine *machine, uint64_t va, uint64_t p
 	abort();
 }
 
+static const char *who(void)
+{
+	if (sim_self())
+		return sim_self()->mmu.name;
+	return sim_self_device() ? sim_self_device()->mmu.name : "no CPU";
+}
+
 void sim_stopf(struct sim_machine *machine, uint64_t va, uint64_t pa, const char *format, ...)
 {
-	struct sim_cpu *self = sim_self();
 	char *text = sim_host_alloc(REPORT_BYTES);
-	int used = snprintf(text, REPORT_BYTES, "simulated machine (%s, CPU %d) stops: ",
-			    machine->ops ? machine->ops->name : "?", self ? (int)self->number : -1);
+	int used = snprintf(text, REPORT_BYTES, "simulated machine (%s, %s) stops: ",
+			    machine->ops ? machine->ops->name : "?", who());
 	va_list args;
 
 	va_start(args, format);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The translation caches of one CPU for one address-space identifier: everything that was ever loaded, in a hash table
-// by level and page, until a flush covers it. Several items may cover one address, stale ones among them. Guarded by
-// the lock of the CPU.
+// The translation caches of one context: of a CPU for one address-space identifier, of a device. Everything that was
+// ever loaded, in a hash table by level and page, until a flush covers it. Several items may cover one address, stale
+// ones among them. Guarded by the lock of the MMU.
 //
 // The translation of a run of entries (struct sim_entry) is one item for all of its addresses. A flush of a part of
 // them leaves the rest: hardware may have cached the run in pieces. The item then has a hole.
@@ -124,18 +124,25 @@ static bool same(const struct sim_item *a, const struct sim_item *b)
 	       a->hole_end == b->hole_end;
 }
 
+// How many bytes of memory the item leads to: a table counts by its first frame.
+static uint64_t span(const struct sim_tlb *tlb, const struct sim_item *item)
+{
+	return UINT64_C(1) << (item->level ? SIM_FRAME_SHIFT : sim_item_shift(tlb, item));
+}
+
+bool sim_item_reaches(const struct sim_tlb *tlb, const struct sim_item *item, uint64_t pa)
+{
+	return item->run_shift ? sim_item_leads(item, pa) : item->generation && pa - item->pa < span(tlb, item);
+}
+
 // Counts a cached item at the frames to which it leads, or no more.
-static void count(struct sim_machine *machine, const struct sim_item *item, int change)
+static void count(struct sim_machine *machine, const struct sim_tlb *tlb, const struct sim_item *item, int change)
 {
 	uint64_t start = item->page << item->run_shift;
 
 	if (!item->generation)
 		return;
-	if (!item->run_shift) {
-		sim_count_cached(machine, item->pa, change);
-		return;
-	}
-	sim_count_cached_run(machine, item->pa, item->pa + (UINT64_C(1) << item->run_shift), change);
+	sim_count_cached_run(machine, item->pa, item->pa + span(tlb, item), change);
 	if (item->hole_end)
 		sim_count_cached_run(machine, item->pa + (item->hole - start), item->pa + (item->hole_end - start),
 				     -change);
@@ -168,7 +175,7 @@ struct sim_item *sim_tlb_add(struct sim_machine *machine, struct sim_tlb *tlb, c
 	tlb->items++;
 	if (kept->run_shift)
 		tlb->run_shifts |= UINT64_C(1) << kept->run_shift;
-	count(machine, kept, 1);
+	count(machine, tlb, kept, 1);
 	return kept;
 }
 
@@ -178,7 +185,7 @@ static void drop(struct sim_machine *machine, struct sim_tlb *tlb, struct sim_it
 	struct sim_item *item = *link;
 
 	*link = item->next;
-	count(machine, item, -1);
+	count(machine, tlb, item, -1);
 	item->next = tlb->spare;
 	tlb->spare = item;
 	tlb->items--;
@@ -204,10 +211,10 @@ static bool drop_part(struct sim_machine *machine, struct sim_tlb *tlb, struct s
 		drop(machine, tlb, link);
 		return true;
 	}
-	count(machine, item, -1);
+	count(machine, tlb, item, -1);
 	item->hole = start;
 	item->hole_end = last + 1;
-	count(machine, item, 1);
+	count(machine, tlb, item, 1);
 	return false;
 }
 

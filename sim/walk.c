@@ -13,25 +13,27 @@ bool sim_allowed(unsigned may, vmt_prot access, bool user)
 	return (may & need) && !!(may & SIM_MAY_USER) == user;
 }
 
-static void check_frame(struct sim_cpu *cpu, uint64_t pa, uint64_t generation, uint64_t va, const char *what)
+static void check_frame(struct sim_mmu *mmu, uint64_t pa, uint64_t generation, uint64_t va, const char *what)
 {
-	struct sim_machine *machine = cpu->machine;
+	struct sim_machine *machine = mmu->machine;
 
 	if (sim_generation(machine, pa) != generation)
-		sim_stopf(machine, va, pa, "CPU %u uses a stale %s for %#llx: its frame %#llx was freed%s since",
-			  cpu->number, what, (unsigned long long)va, (unsigned long long)pa,
+		sim_stopf(machine, va, pa, "%s uses a stale %s for %#llx: its frame %#llx was freed%s since",
+			  mmu->name, what, (unsigned long long)va, (unsigned long long)pa,
 			  sim_generation(machine, pa) & 1 ? " and allocated again" : "");
 }
 
-void sim_check_item(struct sim_cpu *cpu, const struct sim_item *item, uint64_t va)
+void sim_check_item(struct sim_mmu *mmu, const struct sim_item *item, uint64_t va)
 {
-	uint64_t pa = sim_item_pa(&cpu->active->tlb, item, va);
+	uint64_t pa = sim_item_pa(&mmu->context->tlb, item, va), frame;
 
-	if (item->run_shift && sim_in_ram(cpu->machine, pa) && sim_frame_changed(cpu->machine, pa, item->clock))
-		sim_stopf(cpu->machine, va, pa, "CPU %u uses a stale translation of a run for %#llx: its frame %#llx was "
-			  "freed since", cpu->number, (unsigned long long)va, (unsigned long long)pa);
+	frame = item->level ? pa : pa + (va & sim_page_mask(mmu->decoder) & ~SIM_FRAME_MASK);
+	if ((item->run_shift || frame != pa) && sim_frame_changed(mmu->machine, frame, item->clock))
+		sim_stopf(mmu->machine, va, frame, "%s uses a stale translation%s for %#llx: its frame %#llx was "
+			  "freed since", mmu->name, item->run_shift ? " of a run" : "", (unsigned long long)va,
+			  (unsigned long long)frame);
 	if (item->generation && !item->run_shift)
-		check_frame(cpu, pa, item->generation, va, item->level ? "intermediate entry" : "translation");
+		check_frame(mmu, pa, item->generation, va, item->level ? "intermediate entry" : "translation");
 }
 
 // Where a walk is.
@@ -42,23 +44,26 @@ struct step {
 	uint64_t where;
 	_Atomic(uint64_t) *word;
 	uint64_t value;
-	uint64_t clock;	// machine->frame_clock before it was loaded
+	uint64_t clock;	// machine->frame_clock when it was loaded
 	struct sim_entry entry;
 };
 
 // Loads the step's entry. Acquire pairs with the release with which the library links a table or a page: its bytes
 // are seen. (Hardware has the order from the address dependency.)
-static void load(struct sim_cpu *cpu, struct step *step, uint64_t va)
+static void load(struct sim_mmu *mmu, struct step *step, uint64_t va)
 {
-	struct sim_machine *machine = cpu->machine;
+	struct sim_machine *machine = mmu->machine;
 
-	step->where = step->table + 8 * sim_index(machine->decoder, step->level, va);
-	check_frame(cpu, step->table, step->generation, va, "table");
+	step->where = step->table + 8 * sim_index(mmu->decoder, step->level, va);
+	check_frame(mmu, step->table, step->generation, va, "table");
 	step->word = (_Atomic(uint64_t) *)(void *)sim_ram(machine, step->where);
-	step->clock = atomic_load_explicit(&machine->frame_clock, memory_order_acquire);
-	step->value = atomic_load_explicit(step->word, memory_order_acquire);
-	check_frame(cpu, step->table, step->generation, va, "table");
-	machine->decoder->decode(step->value, step->level, &step->entry);
+	// The entry is what it is at the time of the clock: its frames were allocated before.
+	do {
+		step->value = atomic_load_explicit(step->word, memory_order_acquire);
+		step->clock = atomic_load_explicit(&machine->frame_clock, memory_order_acquire);
+	} while (atomic_load_explicit(step->word, memory_order_acquire) != step->value);
+	check_frame(mmu, step->table, step->generation, va, "table");
+	mmu->decoder->decode(step->value, step->level, &step->entry);
 	if (step->entry.kind == SIM_ENTRY_BROKEN)
 		sim_stopf(machine, va, step->table, "the entry %#llx of level %u at %#llx, for %#llx: %s",
 			  (unsigned long long)step->value, step->level, (unsigned long long)step->where,
@@ -83,9 +88,9 @@ static bool mark(struct step *step, uint64_t set, uint64_t clear)
 // The other entries of the run to which the loaded one belongs, which hardware may take for it (Arm ARM D8.7.1, the
 // contiguous bit): those that are present belong to the run too, and map the memory beside. What differs in them is at
 // most what they permit, and what hardware marks.
-static void check_run(struct sim_cpu *cpu, const struct step *step, uint64_t va)
+static void check_run(struct sim_mmu *mmu, const struct step *step, uint64_t va)
 {
-	const struct sim_decoder *decoder = cpu->machine->decoder;
+	const struct sim_decoder *decoder = mmu->decoder;
 	unsigned count = 1u << step->entry.run_bits, slot = (unsigned)(step->where / 8) & (count - 1);
 	uint64_t span = UINT64_C(1) << sim_shift(decoder, step->level), first = step->entry.pa - slot * span;
 
@@ -98,7 +103,7 @@ static void check_run(struct sim_cpu *cpu, const struct step *step, uint64_t va)
 			continue;
 		if (entry.kind != SIM_ENTRY_LEAF || entry.run_bits != step->entry.run_bits ||
 		    entry.pa != first + i * span || entry.memory != step->entry.memory || first & (count * span - 1))
-			sim_stopf(cpu->machine, va, step->table,
+			sim_stopf(mmu->machine, va, step->table,
 				  "the entries %#llx at %#llx and %#llx at %#llx, of level %u, are of one run and differ",
 				  (unsigned long long)step->value, (unsigned long long)step->where,
 				  (unsigned long long)value,
@@ -107,9 +112,9 @@ static void check_run(struct sim_cpu *cpu, const struct step *step, uint64_t va)
 }
 
 // Sets and clears bits as mark() does, in the loaded entry or, if that is one of a run, in any of its entries.
-static bool mark_any(struct sim_cpu *cpu, struct step *step, uint64_t set, uint64_t clear)
+static bool mark_any(struct sim_mmu *mmu, struct step *step, uint64_t set, uint64_t clear)
 {
-	const struct sim_decoder *decoder = cpu->machine->decoder;
+	const struct sim_decoder *decoder = mmu->decoder;
 	struct step other = *step;
 	uint64_t span = UINT64_C(1) << sim_shift(decoder, step->level);
 	unsigned slot, picked;
@@ -117,7 +122,7 @@ static bool mark_any(struct sim_cpu *cpu, struct step *step, uint64_t set, uint6
 	if (!step->entry.run_bits || ((step->value | set) & ~clear) == step->value)
 		return mark(step, set, clear);
 	slot = (unsigned)(step->where / 8) & ((1u << step->entry.run_bits) - 1);
-	picked = (unsigned)(sim_next_random(&cpu->random) >> 8) & ((1u << step->entry.run_bits) - 1);
+	picked = (unsigned)(sim_next_random(&mmu->random) >> 8) & ((1u << step->entry.run_bits) - 1);
 	other.word += (int)picked - (int)slot;
 	other.value = atomic_load_explicit(other.word, memory_order_acquire);
 	decoder->decode(other.value, step->level, &other.entry);
@@ -130,7 +135,7 @@ static bool mark_any(struct sim_cpu *cpu, struct step *step, uint64_t set, uint6
 }
 
 struct conflict {
-	struct sim_cpu *cpu;
+	struct sim_mmu *mmu;
 	const struct sim_item *item;
 };
 
@@ -141,7 +146,7 @@ static bool conflicts(struct sim_item *found, void *arg)
 {
 	const struct conflict *conflict = arg;
 	const struct sim_item *item = conflict->item;
-	struct sim_tlb *tlb = &conflict->cpu->active->tlb;
+	struct sim_tlb *tlb = &conflict->mmu->context->tlb;
 	uint64_t ours = item->page << sim_item_shift(tlb, item), its = found->page << sim_item_shift(tlb, found);
 	uint64_t va = ours > its ? ours : its; // where both begin, if they overlap
 
@@ -151,52 +156,52 @@ static bool conflicts(struct sim_item *found, void *arg)
 		return false;
 	if (sim_item_pa(tlb, found, va) != sim_item_pa(tlb, item, va) || found->leaf_level != item->leaf_level ||
 	    found->run_shift != item->run_shift)
-		sim_stopf(conflict->cpu->machine, item->va, item->pa,
-			  "break before make: CPU %u loads %#llx for %#llx and has %#llx cached", conflict->cpu->number,
+		sim_stopf(conflict->mmu->machine, item->va, item->pa,
+			  "break before make: %s loads %#llx for %#llx and has %#llx cached", conflict->mmu->name,
 			  (unsigned long long)sim_item_pa(tlb, item, va), (unsigned long long)va,
 			  (unsigned long long)sim_item_pa(tlb, found, va));
 	return false;
 }
 
-static void check_conflict(struct sim_cpu *cpu, const struct sim_item *item)
+static void check_conflict(struct sim_mmu *mmu, const struct sim_item *item)
 {
-	struct conflict conflict = { cpu, item };
+	struct conflict conflict = { mmu, item };
 	struct sim_item *found[SIM_TLB_MATCHES];
 	unsigned count;
 
 	if (item->run_shift) {
-		sim_tlb_each(&cpu->active->tlb, conflicts, &conflict);
+		sim_tlb_each(&mmu->context->tlb, conflicts, &conflict);
 		return;
 	}
-	count = sim_tlb_find(&cpu->active->tlb, item->level, item->va, found);
+	count = sim_tlb_find(&mmu->context->tlb, item->level, item->va, found);
 	for (unsigned i = 0; i < count; i++)
 		conflicts(found[i], &conflict);
 }
 
 // Keeps what was loaded; only what is new to the cache is an event, and a dirty bit that was set.
-static struct sim_item *keep(struct sim_cpu *cpu, const struct sim_item *item, enum sim_event_kind kind)
+static struct sim_item *keep(struct sim_mmu *mmu, const struct sim_item *item, enum sim_event_kind kind)
 {
-	unsigned shift = sim_item_shift(&cpu->active->tlb, item);
+	unsigned shift = sim_item_shift(&mmu->context->tlb, item);
 	bool is_new;
 	struct sim_item *kept;
 
-	kept = sim_tlb_add(cpu->machine, &cpu->active->tlb, item, &is_new);
-	if (is_new && cpu->machine->decoder->break_first)
-		check_conflict(cpu, kept);
+	kept = sim_tlb_add(mmu->machine, &mmu->context->tlb, item, &is_new);
+	if (is_new && mmu->break_first)
+		check_conflict(mmu, kept);
 	if (!is_new && kind != SIM_EVENT_DIRTY)
 		return kept;
-	sim_record(cpu, &(struct sim_note){
+	sim_record(mmu, &(struct sim_note){
 		.kind = kind, .level = item->level ? item->level : item->leaf_level, .may = item->may,
-		.asid = (unsigned)(cpu->active - cpu->asids), .va = item->page << shift,
+		.asid = mmu->context->asid, .va = item->page << shift,
 		.end = item->run_shift ? (item->page + 1) << shift : 0, .pa = item->pa, .where = item->where,
 		.value = item->entry });
 	return kept;
 }
 
 // The generation of a frame that an entry points to, which must be allocated if it is RAM.
-static uint64_t target_generation(struct sim_cpu *cpu, const struct step *step, uint64_t pa, uint64_t va)
+static uint64_t target_generation(struct sim_mmu *mmu, const struct step *step, uint64_t pa, uint64_t va)
 {
-	struct sim_machine *machine = cpu->machine;
+	struct sim_machine *machine = mmu->machine;
 	uint64_t generation = sim_generation(machine, pa);
 
 	if (step->entry.kind == SIM_ENTRY_TABLE && !sim_in_ram(machine, pa))
@@ -210,76 +215,71 @@ static uint64_t target_generation(struct sim_cpu *cpu, const struct step *step, 
 }
 
 // Follows an entry that points to a table.
-static bool descend(struct sim_cpu *cpu, struct step *step, const struct sim_want *want)
+static bool descend(struct sim_mmu *mmu, struct step *step, const struct sim_want *want)
 {
-	struct sim_machine *machine = cpu->machine;
 	struct sim_item item;
 
-	if (machine->decoder->table_accessed && !mark(step, machine->decoder->accessed, 0))
+	if (mmu->decoder->table_accessed && !mark(step, mmu->decoder->accessed, 0))
 		return false;
 	step->may &= step->entry.may;
 	item = (struct sim_item){
-		.page = want->va >> sim_shift(machine->decoder, step->level), .level = (uint8_t)step->level,
-		.entry = step->value, .va = want->va & ~sim_page_mask(machine), .where = step->where,
+		.page = want->va >> sim_shift(mmu->decoder, step->level), .level = (uint8_t)step->level,
+		.entry = step->value, .va = want->va & ~sim_page_mask(mmu->decoder), .where = step->where,
 		.pa = step->entry.pa, .may = (uint8_t)step->may,
-		.generation = target_generation(cpu, step, step->entry.pa, want->va) };
-	keep(cpu, &item, SIM_EVENT_TABLE);
+		.generation = target_generation(mmu, step, step->entry.pa, want->va) };
+	keep(mmu, &item, SIM_EVENT_TABLE);
 	step->table = item.pa;
 	step->generation = item.generation;
 	step->level--;
 	return true;
 }
 
-static void remember_absent(struct sim_cpu *cpu, const struct step *step, uint64_t va)
+static void remember_absent(struct sim_mmu *mmu, const struct step *step, uint64_t va)
 {
-	struct sim_machine *machine = cpu->machine;
-	struct sim_item item = { .page = va >> sim_shift(machine->decoder, 0), .va = va & ~sim_page_mask(machine),
+	struct sim_item item = { .page = va >> sim_shift(mmu->decoder, 0), .va = va & ~sim_page_mask(mmu->decoder),
 				 .invalid = true, .where = step->where, .entry = step->value, .leaf_level = (uint8_t)step->level };
 
-	if (!machine->decoder->caches_absence || !sim_chance(&cpu->random, machine->hostility.negative))
+	if (!mmu->keeps_absence || !sim_chance(&mmu->random, mmu->hostility->negative))
 		return;
-	keep(cpu, &item, SIM_EVENT_INVALID);
+	keep(mmu, &item, SIM_EVENT_INVALID);
 }
 
 // Ends the walk at a leaf. 0: a fault; 1: *kept is the translation; -1: the entry changed, load it again.
-static int finish(struct sim_cpu *cpu, struct step *step, const struct sim_want *want, struct sim_item **kept)
+static int finish(struct sim_mmu *mmu, struct step *step, const struct sim_want *want, struct sim_item **kept)
 {
-	struct sim_machine *machine = cpu->machine;
-	const struct sim_decoder *decoder = machine->decoder;
+	const struct sim_decoder *decoder = mmu->decoder;
 	unsigned may = step->may & step->entry.may;
 	bool allowed = sim_allowed(may, want->access, want->user);
 	bool writes = allowed && want->access == VMT_WRITE && !want->speculative;
-	uint64_t page = want->va & ~sim_page_mask(machine);
+	uint64_t page = want->va & ~sim_page_mask(mmu->decoder);
 	struct sim_item item;
 
 	if (!allowed && !want->speculative && !step->entry.accessed)
 		return 0;
-	if (machine->fault_ad && (!step->entry.accessed || (writes && !step->entry.dirty)))
+	if (mmu->fault_ad && (!step->entry.accessed || (writes && !step->entry.dirty)))
 		return 0;
 	if (step->entry.run_bits && decoder->break_first)
-		check_run(cpu, step, want->va);
-	if (!mark_any(cpu, step, decoder->accessed | (writes ? decoder->dirty : 0), writes ? decoder->clean : 0))
+		check_run(mmu, step, want->va);
+	if (!mark_any(mmu, step, decoder->accessed | (writes ? decoder->dirty : 0), writes ? decoder->clean : 0))
 		return -1;
 	item = (struct sim_item){
 		.page = page >> sim_shift(decoder, 0), .leaf_level = (uint8_t)step->level, .entry = step->value,
-		.va = page, .where = step->where, .may = (uint8_t)may,
+		.va = page, .where = step->where, .may = (uint8_t)may, .clock = step->clock,
 		.pa = sim_entry_pa(decoder, &step->entry, step->level, page), .dirty = step->entry.dirty || writes };
-	item.generation = target_generation(cpu, step, item.pa, want->va);
+	item.generation = target_generation(mmu, step, item.pa, want->va);
 	if (step->entry.run_bits) {
 		item.run_shift = (uint8_t)(sim_shift(decoder, step->level) + step->entry.run_bits);
 		item.page = page >> item.run_shift;
 		item.pa -= page & ((UINT64_C(1) << item.run_shift) - 1);
-		item.clock = step->clock;
 	}
-	*kept = keep(cpu, &item, item.dirty && !step->entry.dirty ? SIM_EVENT_DIRTY : SIM_EVENT_LEAF);
+	*kept = keep(mmu, &item, item.dirty && !step->entry.dirty ? SIM_EVENT_DIRTY : SIM_EVENT_LEAF);
 	return allowed;
 }
 
-struct sim_item *sim_walk(struct sim_cpu *cpu, const struct sim_want *want, const struct sim_item *from)
+struct sim_item *sim_walk(struct sim_mmu *mmu, const struct sim_want *want, const struct sim_item *from)
 {
-	struct sim_machine *machine = cpu->machine;
-	struct step step = { .level = machine->decoder->levels - 1, .table = cpu->active->root,
-			     .generation = cpu->active->root_generation, .may = SIM_MAY_ALL };
+	struct step step = { .level = mmu->decoder->levels - 1, .table = mmu->context->root,
+			     .generation = mmu->context->root_generation, .may = SIM_MAY_ALL };
 
 	if (from) {
 		step.level = from->level - 1u;
@@ -287,52 +287,22 @@ struct sim_item *sim_walk(struct sim_cpu *cpu, const struct sim_want *want, cons
 		step.generation = from->generation;
 		step.may = from->may;
 	}
-	cpu->walks++;
+	mmu->walks++;
 	for (;;) {
 		struct sim_item *kept = NULL;
 		int result;
 
-		load(cpu, &step, want->va);
+		load(mmu, &step, want->va);
 		if (step.entry.kind == SIM_ENTRY_ABSENT) {
-			remember_absent(cpu, &step, want->va);
+			remember_absent(mmu, &step, want->va);
 			return NULL;
 		}
 		if (step.entry.kind == SIM_ENTRY_TABLE) {
-			descend(cpu, &step, want);
+			descend(mmu, &step, want);
 			continue;
 		}
-		result = finish(cpu, &step, want, &kept);
+		result = finish(mmu, &step, want, &kept);
 		if (result >= 0)
 			return result ? kept : NULL;
 	}
-}
-
-void sim_wander(struct sim_cpu *cpu)
-{
-	struct sim_machine *machine = cpu->machine;
-	unsigned shift = sim_shift(machine->decoder, 0), table = sim_shift(machine->decoder, 1) - shift;
-	uint64_t random, va;
-
-	if (!sim_chance(&cpu->random, machine->hostility.prefetch))
-		return;
-	random = sim_next_random(&cpu->random);
-	va = cpu->recent[random % SIM_RECENT];
-	random >>= 8;
-	switch (random & 3) {
-	case 0: // a page near by, in either direction
-		va += (((random >> 2) & 31) - 16) << shift;
-		break;
-	case 1: // as far as the next table, or the next but one level
-		va += (((random >> 2) & ((UINT64_C(2) << table) - 1)) - (UINT64_C(1) << table)) << shift;
-		break;
-	case 2: // anywhere
-		va = sim_next_random(&cpu->random) >> (65 - machine->decoder->va_bits);
-		break;
-	default:
-		break;
-	}
-	if (!sim_canonical(machine->decoder, va) || va >> 63)
-		return;
-	cpu->prefetches++;
-	sim_walk(cpu, &(struct sim_want){ .va = va, .access = VMT_READ, .user = true, .speculative = true }, NULL);
 }

@@ -23,6 +23,7 @@ static const char *const names[VMT_STATUS_COUNT] = {
 	[VMT_ERR_RETRY] = "VMT_ERR_RETRY",
 	[VMT_ERR_SIZE] = "VMT_ERR_SIZE",
 	[VMT_ERR_MARKER] = "VMT_ERR_MARKER",
+	[VMT_ERR_DEVICE] = "VMT_ERR_DEVICE",
 };
 
 const char *vmt_status_name(enum vmt_status status)

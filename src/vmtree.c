@@ -6,7 +6,6 @@
 // only what stands above it.
 
 #include <vmtree/vmtree.h>
-#include <vmtree/secondary.h>
 #include <vmtree/tree.h>
 #include <vmtree/port.h>
 
@@ -20,6 +19,7 @@ void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 #include "tree/tree.h"
 #include "tree/lock.h"
 #include "tree/flush.h"
+#include "tree/quarantine.h"
 #include "tree/batch.h"
 #include "tree/pool.h"
 #include "tree/txn.h"
@@ -30,22 +30,26 @@ void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 #include "tree/look.h"
 #include "tree/alone.h"
 #include "tree/edit.h"
+#include "tree/held.h"
 
 #include "space/attr.h"
 #include "space/space.h"
 #include "space/secondary.h"
+#include "space/device.h"
 #include "space/object.h"
 #include "space/leaf.h"
 #include "space/look.h"
 #include "space/find.h"
 #include "space/map.h"
 #include "space/fault.h"
+#include "space/grant.h"
 #include "space/advise.h"
 #include "space/mark.h"
 #include "space/move.h"
 #include "space/grow.h"
 #include "space/marker.h"
 #include "space/page.h"
+#include "space/harvest.h"
 #include "space/huge.h"
 #include "space/reclaim.h"
 #include "space/life.h"
@@ -53,3 +57,7 @@ void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 #include "space/text.h"
 #include "space/check.h"
 #include "space/dump.h"
+
+#include "mirror/migrate.h"
+#include "mirror/target.h"
+#include "mirror/mirror.h"

@@ -2,7 +2,7 @@
 // An IOMMU driver on the page-table layer alone (vmtree/tree.h), in a process: threads stand in for CPUs, an arena
 // for RAM and device.c for a device behind a VT-d unit.
 //
-//	host.c		the port: the 17 functions of vmtree/port.h
+//	../host/host.c	the port: the 17 functions of vmtree/port.h
 //	device.c	the hardware: walks the tables, caches what it found, faults, answers invalidations
 //	dma.c		the driver: IO addresses, map, unmap
 //	main.c		what a test of a driver would do
@@ -10,13 +10,12 @@
 #define IOMMU_H
 
 #define VMT_FORMAT vtd_ss
-#include <pthread.h>
-#include <vmtree/port.h>
 #include <vmtree/tree.h>
 
-#define PAGE	VMT_PAGE_SIZE
-#define MIB	(UINT64_C(1) << 20)
-#define THREADS 6 // that use the library, the first one included
+#include "../host/host.h"
+
+#define PAGE VMT_PAGE_SIZE
+#define MIB  (UINT64_C(1) << 20)
 
 // ---- The device and the unit in front of it ----------------------------------------------------------------------
 
@@ -45,39 +44,11 @@ bool device_write(struct device *device, uint64_t iova, uint64_t word);
 // What the driver queues and waits for: an IOTLB invalidation, and a wait descriptor that drains accesses under way.
 void device_invalidate(struct device *device, const struct vmt_flush *flush);
 
-// ---- The port's machine ------------------------------------------------------------------------------------------
+// ---- The machine -------------------------------------------------------------------------------------------------
 
-#define RAM_BASE     UINT64_C(0x100000000)
+#define RAM_BASE     HOST_BASE
 #define RAM_BYTES    (64 * MIB)
-#define TABLE_FRAMES 256 // RAM begins with the frames that become tables; only these have metadata
-
-struct host {
-	char *memory;	// RAM_BASE lies here
-	struct vmt_frame *meta;
-	struct device device;
-	pthread_mutex_t lock;	// guards the rest, but for the words of grace periods; innermost
-	unsigned free_count;
-	uint64_t free[TABLE_FRAMES];
-	int64_t blocks;		// of vmt_port_mem_alloc that are out
-	// Grace periods: see host.c.
-	struct vmt_deferred *fresh, *waiting;
-	uint64_t waiting_epoch;
-	_Atomic uint64_t epoch;
-	struct { _Alignas(64) _Atomic uint64_t epoch; unsigned depth; } reader[THREADS];
-};
-
-// Which CPU this thread is: set before its first call of the library, unlike all others'.
-extern _Thread_local unsigned host_cpu;
-
-bool host_open(struct host *host);
-void host_drain(struct host *host); // waits until all deferred frees are done
-void host_close(struct host *host);
-
-// The CPU's pointer to a word of RAM. The device reads and writes it, too.
-static inline _Atomic uint64_t *host_word(const struct host *host, uint64_t pa)
-{
-	return (_Atomic uint64_t *)(host->memory + (pa - RAM_BASE));
-}
+#define TABLE_FRAMES 256 // RAM begins with the frames that become tables
 
 // ---- The driver --------------------------------------------------------------------------------------------------
 
@@ -90,7 +61,10 @@ struct dma {
 	bool used[IOVA_PAGES];
 };
 
-enum vmt_status dma_open(struct dma *dma, struct host *host);
+// What the port is to call for the flushes of its trees.
+void dma_flush(const struct vmt_flush *flush);
+
+enum vmt_status dma_open(struct dma *dma, struct host *host, struct device *device);
 void dma_close(struct dma *dma);
 
 // Maps `count` pages, which lie anywhere, to consecutive IO addresses. VMT_ERR_NO_MEMORY, VMT_ERR_NO_SPACE: nothing is

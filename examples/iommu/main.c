@@ -1,26 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Gives buffers to the device, takes them back, and looks whether the device can reach what it may and nothing else.
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "../host/check.h"
 #include "iommu.h"
 
 #define RW	(VMT_READ | VMT_WRITE)
 #define BUFFERS (RAM_BASE + 2 * MIB) // memory behind the table frames
 
 static struct host host;
+static struct device device;
 static struct dma dma;
-static _Atomic unsigned wrong;
-
-static void check(bool right, const char *what, int line)
-{
-	if (right)
-		return;
-	fprintf(stderr, "main.c:%d: %s\n", line, what);
-	atomic_fetch_add_explicit(&wrong, 1, memory_order_relaxed);
-}
-
-#define CHECK(condition) check(condition, #condition, __LINE__)
 
 static uint64_t load(uint64_t pa)
 {
@@ -34,14 +24,14 @@ static void store(uint64_t pa, uint64_t word)
 
 static uint64_t invalidations(void)
 {
-	return atomic_load_explicit(&host.device.invalidations, memory_order_relaxed);
+	return atomic_load_explicit(&device.invalidations, memory_order_relaxed);
 }
 
 static bool faults(uint64_t iova)
 {
-	uint64_t word, before = host.device.faults;
+	uint64_t word, before = device.faults;
 
-	return !device_read(&host.device, iova, &word) && host.device.faults == before + 1;
+	return !device_read(&device, iova, &word) && device.faults == before + 1;
 }
 
 // A list of pages that lie anywhere.
@@ -54,10 +44,10 @@ static void scattered(void)
 	CHECK(dma_map_pages(&dma, pages, 8, RW, &iova) == VMT_OK);
 	CHECK(vmt_tree_tables(dma.tree) == 4);
 	for (unsigned i = 0; i < 8; i++) {
-		CHECK(device_write(&host.device, iova + i * PAGE + 8 * i, 1000 + i));
+		CHECK(device_write(&device, iova + i * PAGE + 8 * i, 1000 + i));
 		CHECK(load(pages[i] + 8 * i) == 1000 + i);
 		store(pages[i], i);
-		CHECK(device_read(&host.device, iova + i * PAGE, &word) && word == i);
+		CHECK(device_read(&device, iova + i * PAGE, &word) && word == i);
 	}
 	CHECK(faults(iova + 8 * PAGE));
 	CHECK(invalidations() == before); // nothing that was mapped anew can be in a cache
@@ -77,13 +67,13 @@ static void contiguous(void)
 	CHECK(vmt_tree_translate(dma.tree, iova + 3 * MIB, &translation) == VMT_OK);
 	CHECK(translation.size == 2 * MIB && translation.pa == pa + 3 * MIB);
 	for (uint64_t at = 0; at < 4 * MIB; at += 64 * PAGE) {
-		CHECK(device_write(&host.device, iova + at, at));
+		CHECK(device_write(&device, iova + at, at));
 		CHECK(load(pa + at) == at);
 	}
 	before = invalidations();
 	CHECK(vmt_tree_unmap(dma.tree, iova + MIB, PAGE, NULL) == VMT_OK);
 	CHECK(faults(iova + MIB));
-	CHECK(device_write(&host.device, iova + MIB - PAGE, 7) && load(pa + MIB - PAGE) == 7);
+	CHECK(device_write(&device, iova + MIB - PAGE, 7) && load(pa + MIB - PAGE) == 7);
 	CHECK(vmt_tree_translate(dma.tree, iova + MIB + PAGE, &translation) == VMT_OK && translation.size == PAGE);
 	CHECK(vmt_tree_translate(dma.tree, iova + 2 * MIB, &translation) == VMT_OK && translation.size == 2 * MIB);
 	CHECK(invalidations() > before);
@@ -100,17 +90,17 @@ static void permissions(void)
 
 	store(page, 42);
 	CHECK(dma_map_pages(&dma, &page, 1, VMT_READ, &iova) == VMT_OK);
-	CHECK(device_read(&host.device, iova, &word) && word == 42);
-	CHECK(!device_write(&host.device, iova, 43) && load(page) == 42);
+	CHECK(device_read(&device, iova, &word) && word == 42);
+	CHECK(!device_write(&device, iova, 43) && load(page) == 42);
 	// The unit would go on using the narrower translation that it has.
 	before = invalidations();
 	CHECK(vmt_tree_protect(dma.tree, iova, PAGE, RW, NULL) == VMT_OK);
 	CHECK(invalidations() == before + 1);
-	CHECK(device_write(&host.device, iova, 43) && load(page) == 43);
+	CHECK(device_write(&device, iova, 43) && load(page) == 43);
 	before = invalidations();
 	CHECK(vmt_tree_protect(dma.tree, iova, PAGE, VMT_READ, NULL) == VMT_OK);
 	CHECK(invalidations() == before + 1);
-	CHECK(!device_write(&host.device, iova, 44) && load(page) == 43);
+	CHECK(!device_write(&device, iova, 44) && load(page) == 43);
 	CHECK(dma_unmap(&dma, iova, PAGE) == VMT_OK);
 }
 
@@ -124,7 +114,7 @@ static void refused(void)
 	CHECK(vmt_tree_unmap(dma.tree, iova, PAGE, NULL) == VMT_OK);
 	map.addr = iova;
 	CHECK(vmt_tree_map(dma.tree, &map, &done) == VMT_ERR_EXISTS && done == PAGE);
-	CHECK(device_read(&host.device, iova, &word) && device_read(&host.device, iova + PAGE, &word));
+	CHECK(device_read(&device, iova, &word) && device_read(&device, iova + PAGE, &word));
 	CHECK(vmt_tree_map(dma.tree, &map, &done) == VMT_ERR_EXISTS && done == 0);
 	map.addr = UINT64_C(1) << 40;
 	CHECK(vmt_tree_map(dma.tree, &map, NULL) == VMT_ERR_OUTSIDE);
@@ -134,7 +124,7 @@ static void refused(void)
 	map.addr = UINT64_C(1) << 31;
 	map.length = UINT64_C(1) << 30;
 	CHECK(vmt_tree_map(dma.tree, &map, &done) == VMT_ERR_NO_MEMORY && done > 0 && done < map.length);
-	CHECK(device_read(&host.device, map.addr + 16 * MIB, &word) && faults(map.addr + done));
+	CHECK(device_read(&device, map.addr + 16 * MIB, &word) && faults(map.addr + done));
 	CHECK(vmt_tree_unmap(dma.tree, map.addr, done, NULL) == VMT_OK);
 	CHECK(faults(map.addr) && faults(map.addr + 16 * MIB));
 	vmt_tree_reclaim(dma.tree);
@@ -176,7 +166,7 @@ static void small_buffer(uint64_t *pages, unsigned round)
 	mark(pages, count, LIVE);
 	CHECK(dma_map_pages(&dma, pages, count, RW, &iova) == VMT_OK);
 	for (unsigned i = 0; i < count; i++) {
-		CHECK(device_write(&host.device, iova + i * PAGE + 8, iova + round));
+		CHECK(device_write(&device, iova + i * PAGE + 8, iova + round));
 		CHECK(load(pages[i] + 8) == iova + round);
 	}
 	unmap(iova, count * PAGE);
@@ -191,7 +181,7 @@ static void large_buffer(uint64_t pa)
 		pages[i] = pa + i * PAGE;
 	mark(pages, 512, LIVE);
 	CHECK(dma_map_range(&dma, pa, 2 * MIB, RW, &iova) == VMT_OK);
-	CHECK(device_write(&host.device, iova + MIB + 8, iova) && load(pa + MIB + 8) == iova);
+	CHECK(device_write(&device, iova + MIB + 8, iova) && load(pa + MIB + 8) == iova);
 	unmap(iova, 2 * MIB);
 	mark(pages, 512, DEAD);
 }
@@ -225,7 +215,7 @@ static void *rogue(void *arg)
 
 		random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 		iova = IOVA_BASE + (random >> 40) % (random >> 33 & 7 ? 64 : IOVA_PAGES) * PAGE;
-		device_read(&host.device, iova, &word);
+		device_read(&device, iova, &word);
 		CHECK(word == LIVE);
 		if (vmt_tree_translate(dma.tree, iova, &translation) == VMT_OK)
 			CHECK(translation.pa >= BUFFERS && translation.pa < RAM_BASE + RAM_BYTES);
@@ -260,9 +250,9 @@ static uint64_t ring = BUFFERS + MIB, ring_iova;
 // The device's ring stays mapped while the driver is loaded, and its tables with it.
 static void start(void)
 {
-	CHECK(host_open(&host));
-	CHECK(dma_open(&dma, &host) == VMT_OK);
-	device_open(&host.device, host.memory, vmt_tree_root(dma.tree));
+	CHECK(host_open(&host, RAM_BYTES, TABLE_FRAMES, dma_flush));
+	CHECK(dma_open(&dma, &host, &device) == VMT_OK);
+	device_open(&device, host.memory, vmt_tree_root(dma.tree));
 	store(ring, LIVE);
 	CHECK(dma_map_pages(&dma, &ring, 1, RW, &ring_iova) == VMT_OK);
 	CHECK(vmt_tree_tables(dma.tree) == 4);
@@ -286,22 +276,11 @@ static void stop(void)
 
 int main(void)
 {
-	static const struct { const char *name; void (*run)(void); } cases[] = {
+	static const struct check_case cases[] = {
 		{"start", start}, {"scattered pages", scattered}, {"a contiguous buffer", contiguous},
 		{"permissions", permissions}, {"what is refused", refused}, {"several threads", several_threads},
 		{"stop", stop},
 	};
-	unsigned failed = 0, count = sizeof(cases) / sizeof(cases[0]);
 
-	for (unsigned i = 0; i < count; i++) {
-		bool right;
-
-		atomic_store_explicit(&wrong, 0, memory_order_relaxed);
-		cases[i].run();
-		right = atomic_load_explicit(&wrong, memory_order_relaxed) == 0;
-		printf("%s: %s\n", cases[i].name, right ? "passed" : "failed");
-		failed += !right;
-	}
-	printf("%u passed, %u failed\n", count - failed, failed);
-	return failed != 0;
+	return check_cases(cases, sizeof(cases) / sizeof(cases[0]));
 }

@@ -8,6 +8,7 @@
 
 #include <vmtree/types.h>
 
+struct device_frame;
 struct vmt_tree;
 struct vmt_node;
 
@@ -22,6 +23,7 @@ struct vmt_deferred {
 enum {
 	VMT_FRAME_OBJECT = 1u << 0,	// belongs to a memory object: never reused in place by copy-on-write
 	VMT_FRAME_LAZY = 1u << 1,	// lazily freed (MADV_FREE): may be taken while its entry is clean
+	VMT_FRAME_QUARANTINED = 1u << 2, // a lost secondary may reach it; changes under the quarantine's lock
 };
 
 // A data frame.
@@ -36,6 +38,9 @@ struct vmt_data {
 	_Atomic uint32_t pins;
 	uint32_t reserved;
 	uint64_t next;		// links the frame in a batch after its last reference is gone
+	// A read-only copy in device memory (device.h), or NULL. Set under the lock of an entry that holds the page and
+	// does not let it be written, and cleared before one does.
+	_Atomic(struct device_frame *) copy;
 };
 
 // A page table's node. See docs/design.md, "Locks", for the rules; the fields are private to the library.

@@ -108,6 +108,7 @@ struct vmt_flush {
 	// 1, never over a gap.
 	uint64_t generation;
 	bool all;
+	uint64_t start, end;	// with `all`: everything that has to be flushed lies in here
 	bool tables;
 	unsigned count;
 	struct vmt_flush_range ranges[VMT_FLUSH_RANGES];

@@ -87,8 +87,9 @@ enum vmt_status vmt_space_create(struct vmt *vmt, const struct vmt_space_config 
 VMT_LOCKED enum vmt_status vmt_space_fork(struct vmt_space *parent, void *owner, struct vmt_space **child);
 
 // Frees everything in the space and the space. The caller is the last to know it. VMT_ERR_BUSY while it is active on a
-// CPU. Translations tagged with its identifier may linger in TLBs: the port flushes an identifier before it gives it
-// to another space.
+// CPU; VMT_ERR_DEVICE: a secondary has not answered (secondary.h), and the space is still there: detach it, and
+// repeat. Translations tagged with its identifier may linger in TLBs: the port flushes an identifier before it gives
+// it to another space.
 enum vmt_status vmt_space_destroy(struct vmt_space *space);
 
 // The physical address of the root table. Constant. Any context.
@@ -274,6 +275,16 @@ VMT_LOCKED uint64_t vmt_collapse(struct vmt_space *space, uint64_t addr, uint64_
 // Takes lazily freed clean pages and empty tables of the space back, up to `pages`; returns how many frames were freed
 // or are on their way through a grace period. Callable with preemption on.
 VMT_LOCKED uint64_t vmt_reclaim(struct vmt_space *space, uint64_t pages);
+
+// ---- What was used and written -----------------------------------------------------------------------------------
+
+// Clears the accessed bits of all leaves that overlap the range (with VMT_DIRTY in `what` the dirty bits too, and then
+// always both), flushes CPUs and secondaries, and says for each page of the range whether one of the bits asked for was
+// set: as vmt_tree_test_and_clear (tree.h). What was written between two calls is what Linux calls soft-dirty: pages
+// that came in between are dirty as well, pages that went are not there. A lazily freed page that was written since is
+// not free any more. Of a page in device memory nothing is known: it counts as used and written.
+VMT_LOCKED uint64_t vmt_test_and_clear(struct vmt_space *space, uint64_t addr, uint64_t length, unsigned what,
+				       uint64_t *bitmap);
 
 // ---- Looking -----------------------------------------------------------------------------------------------------
 

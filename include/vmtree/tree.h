@@ -28,6 +28,7 @@
 #include <vmtree/space.h>
 #include <vmtree/types.h>
 
+struct vmt_flush;	// port.h
 struct vmt_tree;
 
 struct vmt_tree_config {
@@ -35,6 +36,11 @@ struct vmt_tree_config {
 	// addresses are sign-extended (x86_64, riscv)
 	uint64_t start, end;
 	void *owner;		// vmt_flush::space_owner
+	// NULL: vmt_port_flush is called. Else this, with the same contract, but that it may give up: false says that
+	// somebody has not answered in his time. The tables that the flush was for are kept then until
+	// vmt_tree_destroy, and the operation says VMT_ERR_DEVICE once it is done: whoever did not answer may still
+	// use what was mapped.
+	bool (*flush)(void *owner, const struct vmt_flush *flush);
 	unsigned cpus;		// bounds what vmt_port_cpu returns, 1 to VMT_MAX_CPUS
 	bool user;		// leaves can be used by user mode, where the format tells modes apart
 	// The leaves that the hardware takes: bit n for 2^n bytes. A page must be among them, and with a leaf on its
@@ -94,11 +100,6 @@ VMT_LOCKED enum vmt_status vmt_tree_split(struct vmt_tree *tree, uint64_t addr, 
 // and dirty are what any of them was. Markers stay, and nothing is collapsed over one. Returns how many larger leaves
 // were made; memory is not needed.
 VMT_LOCKED uint64_t vmt_tree_collapse(struct vmt_tree *tree, uint64_t addr, uint64_t length);
-
-enum {
-	VMT_ACCESSED = 1u << 0,
-	VMT_DIRTY = 1u << 1,
-};
 
 // Clears the accessed bits (with VMT_DIRTY in `what` the dirty bits too, and then always both) of all leaves that
 // overlap the range, flushes, and says for each page of the range whether one of the bits asked for was set: bit n

@@ -45,6 +45,7 @@ enum vmt_status {
 	VMT_ERR_RETRY = 17,	// bounded retries under a race were used up; nothing is lost, try again
 	VMT_ERR_SIZE = 18,	// a leaf size that the format does not have, or a limit below its smallest
 	VMT_ERR_MARKER = 19,	// a marker is there, and its kind has no handler
+	VMT_ERR_DEVICE = 20,	// a device did not answer, or failed to copy; see secondary.h and device.h
 	VMT_STATUS_COUNT
 };
 
@@ -62,6 +63,12 @@ enum {
 
 // An access, as a fault reports it: exactly one of VMT_READ, VMT_WRITE, VMT_EXEC.
 typedef uint32_t vmt_prot;
+
+// What hardware notes about a page.
+enum {
+	VMT_ACCESSED = 1u << 0,
+	VMT_DIRTY = 1u << 1,
+};
 
 // What kind of memory a leaf maps: how it is cached and ordered. Each format's header says which of its encodings stand
 // for these, and what the embedder has to put into a register (PAT, MAIR) for them.

@@ -3,7 +3,9 @@
 #ifndef VMTREE_VMTREE_H
 #define VMTREE_VMTREE_H
 
+#include <vmtree/device.h>
 #include <vmtree/frame.h>
+#include <vmtree/mirror.h>
 #include <vmtree/names.h>
 #include <vmtree/object.h>
 #include <vmtree/secondary.h>

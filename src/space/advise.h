@@ -41,7 +41,7 @@ static enum vmt_status advise_run(struct vmt_space *space, uint64_t addr, uint64
 	tree_note_peaks(&space->tree);
 	change_begin(&watch, &txn, space, addr, length, VMT_REASON_RELEASE);
 	status = range_run(&txn, addr, addr + length - 1, op, &advise, NULL);
-	change_end(&watch, &txn);
+	status = change_end(&watch, &txn, status);
 	return status == VMT_OK && advise.hole ? VMT_ERR_UNMAPPED : status;
 }
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Attributes: what an address is, as a 32-bit id in its node.
 //
-//	31 30 29                  15  12 9 8 7 6 5  3 2  0
-//	+-+--+-----+--------------+-----+-+-+-+-+----+----+
-//	|0| M|CLAIM|              | tag |H|S|N|G| max|prot|	anonymous: the attributes themselves
-//	+-+--+-----+--------------+-----+-+-+-+-+----+----+
-//	|1|           number of a backing                 |	backed by an object
-//	+-+-----------------------------------------------+
+//	31 30 29     20 19  16 15 12 9 8 7 6 5  3 2  0
+//	+-+--+-----+--+------+-----+-+-+-+-+----+----+
+//	|0| M|CLAIM|R |device| tag |H|S|N|G| max|prot|	anonymous: the attributes themselves
+//	+-+--+-----+--+------+-----+-+-+-+-+----+----+
+//	|1|           number of a backing            |	backed by an object
+//	+-+------------------------------------------+
+//
+// "device" is the device memory where pages should live, plus one; R that they are mostly read.
 //
 // A *backing* is an interned descriptor {object, address of the object's byte 0, attributes}. Since it names where byte
 // 0 would lie, all pages of a mapping share one id, and protecting a part of it names another backing.
@@ -25,6 +27,9 @@
 #define ATTR_SHARED	(UINT32_C(1) << 8)
 #define ATTR_HUGE	(UINT32_C(1) << 9)
 #define ATTR_TAG_SHIFT	12
+#define ATTR_DEVICE_SHIFT 16
+#define ATTR_DEVICE	(UINT32_C(15) << ATTR_DEVICE_SHIFT)
+#define ATTR_READ_MOSTLY (UINT32_C(1) << 20)
 #define ATTR_MAPPED	(UINT32_C(1) << 30)
 
 #define BACKING_BUCKETS	  512
@@ -40,10 +45,6 @@ struct backing {
 	uint32_t dead;		// next in txn::dead
 };
 
-struct spin {
-	_Atomic uint32_t word;
-};
-
 struct bucket {
 	struct spin lock;
 	uint32_t first;
@@ -56,20 +57,6 @@ struct vmt_backings {
 	uint32_t chunks;	// under free_lock
 	_Atomic(struct backing *) chunk[BACKING_CHUNKS];
 };
-
-static void spin_lock(void *port, struct spin *spin)
-{
-	vmt_port_preempt_off(port);
-	// Acquire pairs with the release in spin_unlock.
-	while (atomic_exchange_explicit(&spin->word, 1, memory_order_acquire))
-		vmt_port_relax(port, false);
-}
-
-static void spin_unlock(void *port, struct spin *spin)
-{
-	atomic_store_explicit(&spin->word, 0, memory_order_release);
-	vmt_port_preempt_on(port);
-}
 
 static struct backing *backing_of(struct vmt *vmt, uint32_t id)
 {

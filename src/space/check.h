@@ -55,8 +55,6 @@ static void check_leaf(struct check *check, const struct vmt_node *node, unsigne
 		check_report(check, node, slot, "the entry may be written and must not be");
 	if (fmt_is_present(e) && !attr_prot(attr))
 		check_report(check, node, slot, "the entry is present and should be parked");
-	if (!fmt_is_present(e) && attr_prot(attr))
-		check_report(check, node, slot, "the entry is parked and should be present");
 	if (data && atomic_load_explicit(&data->refs, memory_order_relaxed) == 0)
 		check_report(check, node, slot, "a frame that nobody holds");
 	if (node->level > 0)

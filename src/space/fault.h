@@ -35,9 +35,24 @@ struct fault {
 	uint64_t want_index;
 	uint64_t got;			// with `take`: the page that was resolved, one reference more
 	enum { TAKE_NOTHING, TAKE_REF, TAKE_PIN } take;
-	void (*commit)(void *arg, uint64_t page, uint64_t pa, vmt_prot prot); // NULL, or a secondary's
-	void *arg;
+	uint64_t filled;		// bytes of the entry that came to allow more; 0: none did
+	// Of a secondary; NULL: a CPU's.
+	const struct vmt_secondary_request *request;
+	const struct vmt_secondary_config *secondary;
+	unsigned id;
+	uint32_t attr_id;		// of the address, at the last look
+	uint64_t granted;		// where what was handed out ends
+	bool stay;			// the page is not to be moved or copied to the secondary's memory (any more)
+	bool want_return;		// from device memory
+	bool want_move, want_copied;	// there; see grant.h
 };
+
+// What a secondary is handed of the leaf that its fault has found or made; above (space/grant.h). `node` NULL: the leaf
+// is not in its place yet. VMT_ERR_RETRY: after something that fault_provide does, or when the leaf is in its place.
+static enum vmt_status grant_leaf(struct fault *fault, struct vmt_node *node, unsigned slot, uint64_t leaf,
+				  unsigned level);
+static enum vmt_status grant_device(struct fault *fault, const struct vmt_node *node, uint64_t e);
+static enum vmt_status grant_provide(struct fault *fault);
 
 // Allocates what the fault will probably need. Without locks: a guess, and no harm if there is no memory for it.
 static void fault_guess(struct fault *fault)
@@ -106,6 +121,8 @@ static enum vmt_status fault_provide(struct fault *fault)
 		fault->no_huge = !pool_fill_huge(fault->tree, pool);
 	if (fault->met_marker)
 		status = fault_handle_marker(fault);
+	if (fault->want_return | fault->want_move | fault->want_copied)
+		status = grant_provide(fault);
 	if (status == VMT_OK && fault->want_tables)
 		status = pool_fill(fault->tree, pool, fault->want_tables, 0);
 	if (status == VMT_OK && (fault->want_zero || fault->want_copy))
@@ -121,16 +138,18 @@ static void fault_copy(struct fault *fault, uint64_t to, uint64_t from)
 			 VMT_PAGE_SIZE);
 }
 
-// Gives the caller his reference on the page `pa`, which the entry holds now. The node's lock is held.
-static enum vmt_status fault_take(struct fault *fault, uint64_t pa)
+// Gives the caller his reference on the page behind `leaf`, and a secondary the translation. The lock is held of the
+// node that the leaf is in, or with `node` NULL will be linked to: before the entry of a new table can be reached by
+// others, so that whoever takes the page out again flushes afterwards.
+static enum vmt_status fault_take(struct fault *fault, struct vmt_node *node, unsigned slot, uint64_t leaf,
+				  unsigned level)
 {
-	struct vmt_data *data = data_of_frame(fault->tree->port, pa);
+	struct vmt_data *data;
 
-	fault->got = pa;
-	// Before the entry of a new table can be reached by others: whoever takes the page out again flushes
-	// afterwards.
-	if (fault->commit)
-		fault->commit(fault->arg, fault->addr & ~VMT_PAGE_MASK, pa, VMT_READ | (fault->access & VMT_WRITE));
+	fault->got = leaf_page(leaf, level, fault->addr);
+	data = data_of_frame(fault->tree->port, fault->got);
+	if (fault->request)
+		return grant_leaf(fault, node, slot, leaf, level);
 	if (fault->take == TAKE_NOTHING || !data)
 		return VMT_OK;
 	// Relaxed: the entry's own reference keeps the page while its lock is held.
@@ -145,17 +164,20 @@ static enum vmt_status fault_take(struct fault *fault, uint64_t pa)
 // The entry allows the access already: another CPU was faster, the hardware wants a bit set, or this CPU's TLB is old.
 static enum vmt_status fault_spurious(struct fault *fault, struct vmt_node *node, unsigned slot, uint64_t e)
 {
+	bool write = fault->access == VMT_WRITE || (!fault->access && fmt_prot(e) & VMT_WRITE);
 	uint64_t next;
 
 	do {
-		next = fault->access == VMT_WRITE ? fmt_set_dirty(e) : fmt_set_accessed(e);
+		next = write ? fmt_set_dirty(e) : fmt_set_accessed(e);
 		// Acquire-release as in entry_exchange.
 	} while (next != e && !atomic_compare_exchange_weak_explicit(&node->table[slot], &e, next, memory_order_acq_rel,
 								     memory_order_relaxed));
+	if (fault->request)
+		return HOLDS(SPURIOUS_GRANTS) ? fault_take(fault, node, slot, next, node->level) : VMT_OK;
 	if (FMT_SPURIOUS_FLUSH && HOLDS(FLUSH_OWN))
 		flush_own_page(fault->tree, fault->addr);
 	count(fault->tree, faults_spurious, 1);
-	return fault_take(fault, leaf_page(e, node->level, fault->addr));
+	return fault_take(fault, node, slot, next, node->level);
 }
 
 // Clear, flush, set (R19): between the flush and the new entry the slot says "busy", so lock-free readers retry.
@@ -166,6 +188,23 @@ static void fault_replace(struct fault *fault, struct vmt_node *node, unsigned s
 		batch_flush(&fault->txn.batch);
 	entry_publish(fault->tree, node, slot, leaf);
 	count_resident(fault->tree, fmt_pa(leaf), 1);
+	fault->filled = VMT_PAGE_SIZE;
+}
+
+// A page that was hidden from CPUs while these may use it: somebody has it for himself, or it is on its way to a
+// device. Now it is taken back, and the fault looks again.
+static enum vmt_status fault_unpark(struct fault *fault, struct vmt_node *node, unsigned slot, uint64_t e,
+				    uint32_t attr)
+{
+	struct vmt_tree *tree = fault->tree;
+	uint64_t pa = fmt_parked_pa(e);
+	bool write = attr_prot(attr) & VMT_WRITE && e & MARKER_DIRTY && leaf_is_exclusive(tree, pa, node->level);
+
+	// One that does not answer may go on with the page, which is none the worse for being the program's as well.
+	leaf_before_more(&fault->txn, node, slot, e, write);
+	entry_publish(tree, node, slot, leaf_unparked(tree, e, node->level, attr, write));
+	fault->filled = fmt_span(node->level);
+	return VMT_ERR_RETRY;
 }
 
 // A page of a huge leaf is to be copied: the leaf is cut, and the fault looks again.
@@ -198,12 +237,14 @@ static enum vmt_status fault_write_present(struct fault *fault, struct vmt_node 
 		data = data_of_frame(tree->port, pa);
 		if (data && node->level == 0) // written again: it is not to be taken any more
 			atomic_fetch_and_explicit(&data->flags, ~VMT_FRAME_LAZY, memory_order_relaxed);
+		leaf_before_more(&fault->txn, node, slot, e, true);
 		// More permissions of the same frame: nothing to flush. Exchange: the hardware may set accessed.
 		entry_exchange(tree, node, slot, leaf_make(tree, pa, node->level, attr, true));
-		if (FMT_SPURIOUS_FLUSH)
+		if (FMT_SPURIOUS_FLUSH && !fault->request)
 			flush_own_page(tree, fault->addr);
 		count(fault->tree, faults_cow_reuse, 1);
-		return fault_take(fault, leaf_page(e, node->level, fault->addr));
+		fault->filled = fmt_span(node->level);
+		return fault_take(fault, node, slot, entry_load(node, slot), node->level);
 	}
 	if (node->level > 0)
 		return fault_split(fault, node, slot);
@@ -219,7 +260,7 @@ static enum vmt_status fault_write_present(struct fault *fault, struct vmt_node 
 	copy = pool_take_page(tree, &fault->txn.pool, 0);
 	fault_replace(fault, node, slot, leaf_make(tree, copy, 0, attr, write));
 	count(fault->tree, faults_cow_copy, 1);
-	return fault_take(fault, copy);
+	return fault_take(fault, node, slot, entry_load(node, slot), 0);
 }
 
 // ---- Nothing is there --------------------------------------------------------------------------------------------
@@ -244,13 +285,14 @@ static enum vmt_status fault_object_page(struct fault *fault, const struct backi
 static enum vmt_status fault_install(struct fault *fault, struct vmt_node *node, uint64_t pa, unsigned level,
 				     uint32_t attr, bool write)
 {
-	uint64_t leaf = leaf_make(fault->tree, pa, level, attr, write), page = leaf_page(leaf, level, fault->addr);
+	uint64_t leaf = leaf_make(fault->tree, pa, level, attr, write);
 	enum vmt_status status = VMT_OK;
 
-	if (HOLDS(REFERENCE_FIRST))
-		status = fault_take(fault, page); // while the entry's own reference is still in our hands
+	if (HOLDS(REFERENCE_FIRST)) // while the entry's own reference is still in our hands
+		status = fault_take(fault, NULL, 0, leaf, level);
 	leaf_install(&fault->txn, node, fault->addr, leaf, level);
-	return HOLDS(REFERENCE_FIRST) ? status : fault_take(fault, page);
+	fault->filled = fmt_span(level);
+	return HOLDS(REFERENCE_FIRST) ? status : fault_take(fault, NULL, 0, leaf, level);
 }
 
 static enum vmt_status fault_empty_object(struct fault *fault, struct vmt_node *node, uint32_t id, uint32_t attr)
@@ -321,12 +363,14 @@ static enum vmt_status fault_empty_anon(struct fault *fault, struct vmt_node *no
 			     attr_prot(attr) & VMT_WRITE);
 }
 
-static enum vmt_status fault_marker(struct fault *fault, uint64_t e)
+static enum vmt_status fault_marker(struct fault *fault, const struct vmt_node *node, uint64_t e)
 {
 	const struct vmt_marker_ops *ops = fault->tree->space->config.marker_ops;
 
-	if (fmt_kind(e) == MARKER_BUSY || fmt_kind(e) == MARKER_PARKED)
+	if (fmt_kind(e) == MARKER_BUSY)
 		vmt_port_fatal(fault->tree->port, "vmtree: a fault met an entry that nobody leaves behind");
+	if (device_frame_of(fault->tree->vmt, e))
+		return grant_device(fault, node, e);
 	if (!ops || !ops->fault)
 		return fmt_kind(e) == MARKER_GUARD  ? VMT_ERR_GUARD :
 		       fmt_kind(e) == MARKER_POISON ? VMT_ERR_POISON :
@@ -343,6 +387,16 @@ static enum vmt_status fault_marker(struct fault *fault, uint64_t e)
 
 // ---- The whole ---------------------------------------------------------------------------------------------------
 
+// For a secondary that takes only what is there as it is.
+static enum vmt_status fault_look_present(struct fault *fault, struct vmt_node *node, unsigned slot, uint64_t e)
+{
+	if (fmt_is_present(e) && (fault->access != VMT_WRITE || fmt_prot(e) & VMT_WRITE))
+		return fault_spurious(fault, node, slot, e);
+	if (!fmt_is_present(e) && device_frame_of(fault->tree->vmt, e))
+		return grant_device(fault, node, e);
+	return VMT_ERR_NOT_PRESENT;
+}
+
 // The node's lock is held. VMT_ERR_RETRY: short of something that fault_provide can get.
 static enum vmt_status fault_look(struct fault *fault, struct vmt_node *node)
 {
@@ -354,9 +408,12 @@ static enum vmt_status fault_look(struct fault *fault, struct vmt_node *node)
 	fault->claimed = id == ID_CLAIM && HOLDS(CLAIM_FAULTS);
 	if (!id_is_mapped(id))
 		return VMT_ERR_UNMAPPED;
+	fault->attr_id = id;
 	attr = attr_of(fault->tree->vmt, id);
-	if (!attr_allows(attr, fault->access))
+	if (!attr_allows(attr, fault->access ? fault->access : VMT_READ))
 		return VMT_ERR_ACCESS;
+	if (fault->request && fault->request->flags & VMT_GRANT_PRESENT)
+		return fault_look_present(fault, node, slot, e);
 	if (fault->populate)
 		fault->unshare = !(attr & ATTR_SHARED) && attr_prot(attr) & VMT_WRITE;
 	if (fmt_is_present(e)) {
@@ -364,8 +421,10 @@ static enum vmt_status fault_look(struct fault *fault, struct vmt_node *node)
 			return fault_write_present(fault, node, slot, e, attr);
 		return fault_spurious(fault, node, slot, e);
 	}
-	if (e)
-		return fault_marker(fault, e);
+	if (e && fmt_kind(e) == MARKER_PARKED)
+		return fault_unpark(fault, node, slot, e, attr);
+	if (e && HOLDS(MARKER_NOT_EMPTY))
+		return fault_marker(fault, node, e);
 	tables = node->level > 0 && fault_wants_huge(fault, attr) ? node->level - 1u : node->level;
 	if (tables > fault->txn.pool.tables) {
 		fault->want_tables = tables;
@@ -379,7 +438,8 @@ static enum vmt_status fault_run(struct fault *fault)
 	uint64_t page = fault->addr & ~VMT_PAGE_MASK;
 	enum vmt_status status = VMT_OK;
 
-	fault_guess(fault);
+	if (!fault->request || !(fault->request->flags & VMT_GRANT_PRESENT))
+		fault_guess(fault);
 	for (unsigned round = 0; status == VMT_OK && round < FAULT_ROUNDS; round++) {
 		txn_lock(&fault->txn, page, page + VMT_PAGE_SIZE - 1);
 		status = fault_look(fault, txn_lowest(&fault->txn));
@@ -414,13 +474,24 @@ static void fault_init(struct fault *fault, struct vmt_space *space, uint64_t ad
 	fault->no_huge = fault->folded = false;
 	fault->want_tables = 0;
 	fault->take = TAKE_NOTHING;
-	fault->commit = NULL;
+	fault->request = NULL;
+	fault->secondary = NULL;
+	fault->filled = 0;
+	fault->stay = fault->want_return = fault->want_move = fault->want_copied = false;
 }
 
 static void fault_finish(struct fault *fault)
 {
+	uint64_t addr = fault->addr;
+
 	fault_drop_object(fault);
 	txn_finish(&fault->txn);
+	addr &= fault->filled ? ~(fault->filled - 1) : ~UINT64_C(0);
+	// A secondary whose own fault this is knows of what it was handed, but not of what else was cut for it.
+	if (fault->filled || fault->txn.batch.told_end)
+		secondaries_filled(fault->tree->space, addr, addr + fault->filled,
+				   fault->request && !fault->txn.batch.told_end ? fault->id : VMT_SECONDARIES,
+				   &fault->txn.batch);
 }
 
 enum vmt_status vmt_fault(struct vmt_space *space, uint64_t addr, vmt_prot access, struct vmt_fault_info *info)
@@ -436,26 +507,6 @@ enum vmt_status vmt_fault(struct vmt_space *space, uint64_t addr, vmt_prot acces
 	status = fault_run(&fault);
 	if (info)
 		info->major = fault.major;
-	fault_finish(&fault);
-	return status;
-}
-
-enum vmt_status vmt_secondary_fault(struct vmt_space *space, unsigned id, uint64_t addr, vmt_prot access,
-				    void (*commit)(void *arg, uint64_t page, uint64_t pa, vmt_prot prot), void *arg)
-{
-	enum vmt_status status = addr_check(space, addr);
-	struct fault fault;
-
-	if (status != VMT_OK)
-		return VMT_ERR_UNMAPPED;
-	if ((access != VMT_READ && access != VMT_WRITE) || !commit)
-		return VMT_ERR_ARGUMENT;
-	if (!secondary_hears(space, id, addr))
-		return VMT_ERR_OUTSIDE;
-	fault_init(&fault, space, addr, access);
-	fault.commit = commit;
-	fault.arg = arg;
-	status = fault_run(&fault);
 	fault_finish(&fault);
 	return status;
 }

@@ -202,6 +202,8 @@ static unsigned fork_entries(struct fork *fork, struct vmt_node *from, struct vm
 
 		if (!e || fmt_is_table(e, from->level))
 			continue;
+		if (!fmt_is_present(e)) // a secondary that writes to what CPUs do not see may not go on
+			entry_flush(&fork->txn, from, slot, e);
 		if (!fmt_holds_frame(e, from->level))
 			fork_put(fork, to, slot, e);
 		else if (!fork_frame(fork, from, to, slot, e))
@@ -242,6 +244,8 @@ static enum vmt_status fork_node(struct fork *fork, struct vmt_node *from, struc
 		batch_flush(&fork->txn.batch);
 		txn_release(&fork->txn, from);
 		vmt_port_preempt_on(tree->port);
+		if (secondaries_lost(tree)) // it may write to what the child would have
+			return VMT_ERR_DEVICE;
 		if (!array && !table && first > last)
 			return VMT_OK;
 		// An array is the child's, and counts towards the child's limit.
@@ -323,7 +327,7 @@ static enum vmt_status fork_try(struct vmt_space *parent, struct vmt_space *chil
 	count(fork.to, mapped, counted(fork.from, mapped));
 	vmt_port_preempt_on(fork.to->port);
 	fork_open_gate(fork.from);
-	change_end(&watch, &fork.txn);
+	status = change_end(&watch, &fork.txn, status);
 	if (status == VMT_OK && fork.hollow)
 		tree_fold(fork.to, fork.to->start, fork.to->end - 1);
 	return status;

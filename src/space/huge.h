@@ -38,6 +38,7 @@ static bool huge_owns(struct vmt_tree *tree, uint64_t e)
 	// Sequentially consistent: after the slot was exchanged, see above.
 	return data && atomic_load_explicit(&data->refs, memory_order_seq_cst) == 1 &&
 	       !atomic_load_explicit(&data->pins, memory_order_relaxed) &&
+	       !atomic_load_explicit(&data->copy, memory_order_relaxed) &&
 	       !(atomic_load_explicit(&data->flags, memory_order_relaxed) & ~ignored);
 }
 
@@ -129,7 +130,7 @@ static bool huge_exchange(struct huge *huge)
 	txn->batch.flush.tables = true;
 	if (HOLDS(FLUSH_HUGE))
 		batch_flush(&txn->batch);
-	if (HOLDS(COLLAPSE_RECHECKS) && !huge_looks_right(huge)) {
+	if (secondaries_lost(txn->tree) || (HOLDS(COLLAPSE_RECHECKS) && !huge_looks_right(huge))) {
 		entry_publish(txn->tree, parent, huge->slot, table);
 		return false;
 	}
@@ -179,6 +180,8 @@ uint64_t vmt_collapse(struct vmt_space *space, uint64_t addr, uint64_t length, e
 	struct huge huge = {.space = space};
 	struct watch watch;
 
+	if (status == VMT_OK && secondaries_lost(&space->tree))
+		status = VMT_ERR_DEVICE;
 	if (result)
 		*result = status;
 	if (status != VMT_OK || FMT_LEAF_LEVELS < 2)
@@ -197,7 +200,9 @@ uint64_t vmt_collapse(struct vmt_space *space, uint64_t addr, uint64_t length, e
 		if (status != VMT_OK && result)
 			*result = status;
 	}
-	change_end(&watch, &huge.txn);
+	status = change_end(&watch, &huge.txn, VMT_OK);
+	if (status != VMT_OK && result)
+		*result = status;
 	return made;
 }
 

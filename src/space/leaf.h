@@ -33,20 +33,38 @@ static uint64_t leaf_page(uint64_t e, unsigned level, uint64_t addr)
 	return entry_frame(e) + (addr & (fmt_span(level) - 1) & ~VMT_PAGE_MASK);
 }
 
+// Collects the flush for an entry that was changed.
+static void entry_flush(struct txn *txn, const struct vmt_node *node, unsigned slot, uint64_t e)
+{
+	uint64_t addr = slot_base(node, slot);
+
+	if (entry_is_used(txn->tree, e))
+		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
+}
+
 // An entry of `level` has come to say, or no longer says, what the marker `e` does.
 static void marker_copied(struct vmt_tree *tree, uint64_t e, unsigned level)
 {
 	const struct vmt_marker_ops *ops = tree->space->config.marker_ops;
+	struct device_frame *frame = device_frame_of(tree->vmt, e);
 
-	if (ops && ops->copied)
+	if (frame)
+		for (uint64_t i = 0; i < level_pages(level); i++)
+			device_ref(frame + i);
+	else if (ops && ops->copied)
 		ops->copied(tree->space, (enum vmt_marker)fmt_kind(e), fmt_payload(e), level_pages(level));
 }
 
-static void marker_dropped(struct vmt_tree *tree, uint64_t e, unsigned level)
+// The entry has been changed already, and its flush collected.
+static void marker_dropped(struct txn *txn, uint64_t e, unsigned level)
 {
+	struct vmt_tree *tree = txn->tree;
 	const struct vmt_marker_ops *ops = tree->space->config.marker_ops;
+	struct device_frame *frame = device_frame_of(tree->vmt, e);
 
-	if (ops && ops->dropped)
+	if (frame)
+		batch_add_device(&txn->batch, frame, level_pages(level));
+	else if (ops && ops->dropped)
 		ops->dropped(tree->space, (enum vmt_marker)fmt_kind(e), fmt_payload(e), level_pages(level));
 }
 
@@ -71,11 +89,10 @@ static void leaf_clear_huge(struct txn *txn, uint64_t pa, unsigned level)
 // Clears one entry that holds a frame: out of the table, into the batch.
 static void leaf_clear(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t replacement)
 {
-	uint64_t addr = slot_base(node, slot);
 	uint64_t old = entry_exchange(txn->tree, node, slot, replacement), pa = entry_frame(old);
 
-	if (fmt_is_present(old) && HOLDS(FLUSH_ZAP))
-		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
+	if (HOLDS(FLUSH_ZAP))
+		entry_flush(txn, node, slot, old);
 	count_resident(txn->tree, pa, -1);
 	batch_add_frame(&txn->batch, pa);
 	if (node->level > 0)
@@ -98,7 +115,8 @@ static void leaf_zap(struct txn *txn, struct vmt_node *node, unsigned first, uns
 			leaf_clear(txn, node, slot, 0);
 		} else if (what == ZAP_ALL || marker_has_bytes(e)) {
 			entry_publish(txn->tree, node, slot, 0);
-			marker_dropped(txn->tree, e, node->level);
+			entry_flush(txn, node, slot, e);
+			marker_dropped(txn, e, node->level);
 		} else {
 			continue;
 		}
@@ -117,6 +135,17 @@ static uint64_t leaf_make(const struct vmt_tree *tree, uint64_t pa, unsigned lev
 	return fmt_make_leaf(pa, level, prot ? prot : VMT_READ, tree->user);
 }
 
+// The leaf for what a parked one holds.
+static uint64_t leaf_unparked(const struct vmt_tree *tree, uint64_t e, unsigned level, uint32_t attr, bool write)
+{
+	uint64_t leaf = leaf_make(tree, fmt_parked_pa(e), level, attr, write);
+
+	// A lazily freed page that was written again is not to be taken.
+	if (e & MARKER_DIRTY && HOLDS(DIRTY_PARKED))
+		return fmt_set_dirty(leaf);
+	return write ? leaf : fmt_clean(leaf);
+}
+
 // Is the page this entry's alone, so that its mapping may write it in place? Acquire pairs with the release in
 // frame_unref: the others' uses are over. A pinned page is never shared (fork copies it at once), whatever references
 // its pins hold; a lock-free reader's passing reference only makes a copy that was not needed.
@@ -130,7 +159,7 @@ static bool frame_is_exclusive(struct vmt_tree *tree, uint64_t pa)
 	    atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT)
 		return false;
 	return atomic_load_explicit(&data->refs, memory_order_acquire) == 1 || !HOLDS(EXCLUSIVE) ||
-	       atomic_load_explicit(&data->pins, memory_order_acquire) != 0;
+	       (atomic_load_explicit(&data->pins, memory_order_acquire) != 0 && HOLDS(PINS_STAY));
 }
 
 // The same of all pages of a leaf of `level`.
@@ -141,6 +170,38 @@ static bool leaf_is_exclusive(struct vmt_tree *tree, uint64_t pa, unsigned level
 	for (uint64_t i = 1; i < level_pages(level) && exclusive; i++)
 		exclusive = frame_is_exclusive(tree, pa + i * VMT_PAGE_SIZE);
 	return exclusive;
+}
+
+// The read-only copy in device memory of a page that this entry alone holds, which nobody is led to any more, but for a
+// secondary that is lost.
+static void leaf_drop_copy(struct vmt_tree *tree, struct vmt_data *data)
+{
+	// Relaxed: set and cleared under locks of entries that hold the page.
+	struct device_frame *copy = data ? atomic_load_explicit(&data->copy, memory_order_relaxed) : NULL;
+
+	if (!copy)
+		return;
+	atomic_store_explicit(&data->copy, NULL, memory_order_relaxed);
+	secondaries_lost(tree) ? quarantine_device(tree->vmt, copy) : device_unref(copy);
+}
+
+// Before an entry comes to allow what it did not: a CPU to use a page that was hidden from it, or anybody (`write`) to
+// write one. Who has it for himself, or reads a copy of it, is told first. The entry's lock is held.
+static void leaf_before_more(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t e, bool write)
+{
+	struct vmt_data *data = NULL;
+	bool copied;
+
+	if (write && node->level == 0 && entry_frame(e) != txn->tree->vmt->zero_pa) // a huge page has no copy
+		data = data_of_frame(txn->port, entry_frame(e));
+	// Relaxed as in leaf_drop_copy.
+	copied = data && atomic_load_explicit(&data->copy, memory_order_relaxed) && HOLDS(COPY_DROPPED);
+	if (!copied && (fmt_is_present(e) || !entry_is_used(txn->tree, e)))
+		return;
+	entry_flush(txn, node, slot, e);
+	batch_flush(&txn->batch);
+	if (copied)
+		leaf_drop_copy(txn->tree, data);
 }
 
 // Links `leaf` of `level` at `addr`, below `node`, whose slot there is empty: with new tables from the pool where

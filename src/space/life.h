@@ -6,7 +6,6 @@
 enum vmt_status vmt_create(void *port, unsigned cpus, struct vmt **result)
 {
 	struct vmt *vmt;
-	struct vmt_data *zero;
 
 	if (cpus == 0 || cpus > VMT_MAX_CPUS)
 		return VMT_ERR_ARGUMENT;
@@ -27,11 +26,9 @@ enum vmt_status vmt_create(void *port, unsigned cpus, struct vmt **result)
 		return VMT_ERR_NO_MEMORY;
 	}
 	memset(vmt->backings, 0, sizeof(*vmt->backings));
-	zero = data_of_frame(port, vmt->zero_pa);
-	// Relaxed: nobody knows the machine yet. The one reference is never dropped, so the zero page never goes.
-	atomic_store_explicit(&zero->flags, 0, memory_order_relaxed);
-	atomic_store_explicit(&zero->refs, 1, memory_order_relaxed);
-	atomic_store_explicit(&zero->pins, 0, memory_order_relaxed);
+	// The one reference is never dropped, so the zero page never goes.
+	frame_begin(port, vmt->zero_pa, 0);
+	vmt->quarantine.frames = VMT_NO_FRAME;
 	atomic_store_explicit(&vmt->generation, GENERATION_BLOCK, memory_order_relaxed);
 	*result = vmt;
 	return VMT_OK;
@@ -131,7 +128,7 @@ static void space_free_below(struct txn *txn, struct vmt_node *node, unsigned fi
 			space_free_below(txn, node_of_table(txn->port, fmt_pa(e)), 0, FMT_SLOTS - 1);
 			vmt_port_frame_free(txn->port, fmt_pa(e), VMT_PAGE_SIZE);
 		} else if (!fmt_holds_frame(e, node->level)) {
-			marker_dropped(txn->tree, e, node->level);
+			marker_dropped(txn, e, node->level);
 		} else if (entry_frame(e) != txn->tree->vmt->zero_pa) {
 			for (uint64_t i = 0; i < level_pages(node->level); i++)
 				frame_unref(txn->port, entry_frame(e) + i * VMT_PAGE_SIZE);
@@ -157,6 +154,7 @@ static void space_free(struct vmt_space *space)
 	txn_init(&txn, tree);
 	vmt_port_preempt_off(tree->port);
 	space_free_below(&txn, tree->root, fmt_index(tree->start, FMT_TOP), fmt_index(tree->end - 1, FMT_TOP));
+	batch_free_frames(&txn.batch);
 	vmt_port_preempt_on(tree->port);
 	txn_finish(&txn);
 	vmt_port_frame_free(tree->port, root, VMT_PAGE_SIZE);
@@ -168,12 +166,15 @@ static void space_free(struct vmt_space *space)
 
 enum vmt_status vmt_space_destroy(struct vmt_space *space)
 {
+	enum vmt_status status;
+
 	for (unsigned i = 0; i < VMT_MAX_CPUS / 64; i++)
 		if (atomic_load_explicit(&space->tree.cpus[i], memory_order_acquire))
 			return VMT_ERR_BUSY;
-	secondaries_end(space);
-	space_free(space);
-	return VMT_OK;
+	status = secondaries_end(space);
+	if (status == VMT_OK)
+		space_free(space);
+	return status;
 }
 
 uint64_t vmt_space_root(const struct vmt_space *space)

@@ -242,15 +242,15 @@ enum vmt_status vmt_map(struct vmt_space *space, const struct vmt_map_request *r
 		status = map_replace(&map, where, &done);
 	else
 		status = map_anywhere(&map, &where);
-	change_end(&watch, &txn);
+	status = change_end(&watch, &txn, status);
 	if (map.object && !request->object)
 		vmt_object_unref(map.object);
-	if (status != VMT_OK)
+	if (status != VMT_OK && status != VMT_ERR_DEVICE)
 		return status;
 	*addr = where;
 	if (request->flags & VMT_MAP_POPULATE)
 		vmt_populate(space, where, request->length, NULL);
-	return VMT_OK;
+	return status;
 }
 
 // ---- Unmap -------------------------------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ enum vmt_status vmt_unmap(struct vmt_space *space, uint64_t addr, uint64_t lengt
 	tree_note_peaks(&space->tree);
 	change_begin(&watch, &txn, space, addr, length, VMT_REASON_UNMAP);
 	status = range_run(&txn, addr, addr + length - 1, &assign_op, &assign, NULL);
-	change_end(&watch, &txn);
+	status = change_end(&watch, &txn, status);
 	if (status == VMT_OK)
 		find_note_freed(&space->tree, addr, addr + length);
 	return status;
@@ -391,19 +391,17 @@ static void protect_entry(struct txn *txn, struct vmt_node *node, unsigned slot,
 		// The write fault looks at a lazily freed page more closely.
 		write = !data || !(atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_LAZY);
 	}
+	if (prot && !(present && (fmt_prot(e) & VMT_WRITE || !write)))
+		leaf_before_more(txn, node, slot, e, write);
+	if (!prot && !present)
+		entry_flush(txn, node, slot, e); // a secondary may have it for itself
 	do {
-		if (!prot) {
+		if (!prot)
 			next = present ? fmt_make_parked(pa, fmt_accessed(e), fmt_dirty(e)) : e;
-		} else if (present) {
+		else if (present)
 			next = fmt_with_prot(e, write ? prot : (prot & ~(vmt_prot)VMT_WRITE) | VMT_READ);
-		} else {
-			next = leaf_make(txn->tree, pa, node->level, attr, write);
-			// A lazily freed page that was written again is not to be taken.
-			if (e & MARKER_DIRTY && HOLDS(DIRTY_PARKED))
-				next = fmt_set_dirty(next);
-			else if (!write)
-				next = fmt_clean(next);
-		}
+		else
+			next = leaf_unparked(txn->tree, e, node->level, attr, write);
 		if (next == e)
 			return;
 		if (!HOLDS(SWAP_PROTECT))
@@ -427,6 +425,8 @@ static void protect_run(struct txn *txn, struct vmt_node *node, unsigned first, 
 
 			if (e && fmt_holds_frame(e, node->level))
 				protect_entry(txn, node, slot, e, attr);
+			else if (marker_counts(txn->tree->vmt, e))
+				entry_flush(txn, node, slot, e); // what the device may do there
 		}
 	}
 	ids_set_bare(txn, node, first, last, to);
@@ -495,8 +495,7 @@ static enum vmt_status protect_range(struct vmt_space *space, uint64_t addr, uin
 	change_begin(&watch, &txn, space, addr, length, VMT_REASON_PROTECT);
 	status = range_run(&txn, addr, addr + length - 1, &protect_op, &protect, NULL);
 	protect_forget(&txn, &protect);
-	change_end(&watch, &txn);
-	return status;
+	return change_end(&watch, &txn, status);
 }
 
 enum vmt_status vmt_protect(struct vmt_space *space, uint64_t addr, uint64_t length, vmt_prot prot)

@@ -73,12 +73,14 @@ static void space_mark_slots(struct txn *txn, struct vmt_node *node, unsigned fi
 			leaf_clear(txn, node, slot, advise->marker);
 		else
 			entry_publish(txn->tree, node, slot, advise->marker);
-		if (e && !fmt_holds_frame(e, node->level))
-			marker_dropped(txn->tree, e, node->level);
+		if (e && !fmt_holds_frame(e, node->level)) {
+			entry_flush(txn, node, slot, e);
+			marker_dropped(txn, e, node->level);
+		}
 		node_add_live(node, e == 0);
 	}
 	while (tables--) // what mark_fold_tables reported in advance
-		marker_dropped(txn->tree, advise->marker, node->level);
+		marker_dropped(txn, advise->marker, node->level);
 }
 
 static bool space_mark_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
@@ -178,9 +180,11 @@ enum vmt_status vmt_guard_install(struct vmt_space *space, uint64_t addr, uint64
 	return mark_run(space, addr, length, true, fmt_make_marker(MARKER_GUARD, 0));
 }
 
-// Is it a kind that the embedder may set?
-static bool mark_is_known(enum vmt_marker kind)
+// Is it a kind that the embedder may set? Two are the library's where there is device memory.
+static bool mark_is_known(const struct vmt_space *space, enum vmt_marker kind)
 {
+	if ((kind == VMT_MARKER_DEVICE || kind == VMT_MARKER_MIGRATION) && device_any(space->tree.vmt))
+		return false;
 	return (kind >= VMT_MARKER_SWAP && kind <= VMT_MARKER_POISON) ||
 	       (kind >= VMT_MARKER_OWN && kind <= VMT_MARKER_OWN_LAST);
 }
@@ -190,7 +194,7 @@ enum vmt_status vmt_mark(struct vmt_space *space, uint64_t addr, uint64_t length
 {
 	enum vmt_status status = range_check(space, addr, length);
 
-	if (status == VMT_OK && (!mark_is_known(kind) || payload > VMT_MARKER_PAYLOAD))
+	if (status == VMT_OK && (!mark_is_known(space, kind) || payload > VMT_MARKER_PAYLOAD))
 		status = VMT_ERR_ARGUMENT;
 	if (status != VMT_OK)
 		return status;
@@ -217,7 +221,7 @@ static void unmark_slots(struct txn *txn, struct vmt_node *node, unsigned first,
 		if (!unmark_takes(e, node->level, arg))
 			continue;
 		entry_publish(txn->tree, node, slot, 0);
-		marker_dropped(txn->tree, e, node->level);
+		marker_dropped(txn, e, node->level);
 		gone++;
 	}
 	node_add_live(node, -gone);
@@ -244,7 +248,7 @@ enum vmt_status vmt_unmark(struct vmt_space *space, uint64_t addr, uint64_t leng
 {
 	enum vmt_status status = range_check(space, addr, length);
 
-	if (status == VMT_OK && !mark_is_known(kind))
+	if (status == VMT_OK && !mark_is_known(space, kind))
 		status = VMT_ERR_ARGUMENT;
 	if (status != VMT_OK)
 		return status;

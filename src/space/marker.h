@@ -61,18 +61,31 @@ static enum vmt_status marker_lock(struct txn *txn, uint64_t addr, uint64_t expe
 	return VMT_OK;
 }
 
-// The page's entry becomes the marker. Returns the page.
-static uint64_t marker_exchange(struct txn *txn, struct vmt_node *node, uint64_t addr, uint64_t marker)
+// The page's entry becomes the marker, and nobody uses the page any more. VMT_ERR_DEVICE: a secondary may still; then
+// the entry is what it was.
+static enum vmt_status marker_exchange(struct txn *txn, struct vmt_node *node, uint64_t addr, uint64_t marker,
+				       uint64_t *pa)
 {
 	unsigned slot = fmt_index(addr, 0);
-	uint64_t e = entry_exchange(txn->tree, node, slot, marker), pa = entry_frame(e);
+	uint64_t e = entry_exchange(txn->tree, node, slot, marker);
+	struct vmt_data *data;
 
-	if (fmt_is_present(e) && HOLDS(FLUSH_TAKE))
-		flush_add(&txn->batch.flush, addr, addr + VMT_PAGE_SIZE);
-	count_resident(txn->tree, pa, -1);
+	*pa = entry_frame(e);
+	data = data_of_frame(txn->port, *pa);
+	if (HOLDS(FLUSH_TAKE))
+		entry_flush(txn, node, slot, e);
 	// It is not to be taken by reclaim any more, whoever holds it.
-	atomic_fetch_and_explicit(&data_of_frame(txn->port, pa)->flags, ~VMT_FRAME_LAZY, memory_order_relaxed);
-	return pa;
+	atomic_fetch_and_explicit(&data->flags, ~VMT_FRAME_LAZY, memory_order_relaxed);
+	batch_flush(&txn->batch);
+	if (secondaries_lost(txn->tree)) {
+		entry_publish(txn->tree, node, slot, e);
+		return VMT_ERR_DEVICE;
+	}
+	count_resident(txn->tree, *pa, -1);
+	// Others that hold the page may lead to its copy. Acquire: their uses are over.
+	if (atomic_load_explicit(&data->refs, memory_order_acquire) == 1)
+		leaf_drop_copy(txn->tree, data);
+	return VMT_OK;
 }
 
 static enum vmt_status marker_check(const struct vmt_space *space, uint64_t addr, enum vmt_marker kind,
@@ -80,7 +93,9 @@ static enum vmt_status marker_check(const struct vmt_space *space, uint64_t addr
 {
 	enum vmt_status status = range_check(space, addr, VMT_PAGE_SIZE);
 
-	return status == VMT_OK && (!mark_is_known(kind) || payload > VMT_MARKER_PAYLOAD) ? VMT_ERR_ARGUMENT : status;
+	if (status == VMT_OK && (!mark_is_known(space, kind) || payload > VMT_MARKER_PAYLOAD))
+		return VMT_ERR_ARGUMENT;
+	return status;
 }
 
 enum vmt_status vmt_page_take(struct vmt_space *space, uint64_t addr, enum vmt_marker kind, uint64_t payload,
@@ -97,11 +112,10 @@ enum vmt_status vmt_page_take(struct vmt_space *space, uint64_t addr, enum vmt_m
 	change_begin(&watch, &txn, space, addr, VMT_PAGE_SIZE, VMT_REASON_MIGRATE);
 	status = marker_lock(&txn, addr, 0, &node);
 	if (status == VMT_OK) {
-		*pa = marker_exchange(&txn, node, addr, fmt_make_marker((enum marker_kind)kind, payload));
+		status = marker_exchange(&txn, node, addr, fmt_make_marker((enum marker_kind)kind, payload), pa);
 		txn_commit(&txn);
 	}
-	change_end(&watch, &txn);
-	return status;
+	return change_end(&watch, &txn, status);
 }
 
 enum vmt_status vmt_marker_resolve(struct vmt_space *space, uint64_t addr, enum vmt_marker kind, uint64_t payload,
@@ -120,13 +134,17 @@ enum vmt_status vmt_marker_resolve(struct vmt_space *space, uint64_t addr, enum 
 		uint32_t attr = attr_of(space->tree.vmt, slot_id(node, fmt_index(addr, 0)));
 		bool write = attr_prot(attr) & VMT_WRITE && frame_is_exclusive(&space->tree, pa);
 
+		if (write) // nobody else holds the page any more, so nobody leads to its copy
+			leaf_drop_copy(&space->tree, data_of_frame(space->tree.port, pa));
 		count_resident(&space->tree, pa, 1);
 		entry_publish(&space->tree, node, fmt_index(addr, 0),
-			      attr_prot(attr) ? leaf_make(&space->tree, pa, 0, attr, write) :
+			      attr_prot(attr) ? fmt_set_dirty(leaf_make(&space->tree, pa, 0, attr, write)) :
 						fmt_make_parked(pa, true, true));
 		txn_commit(&txn);
 	}
 	txn_finish(&txn);
+	if (status == VMT_OK)
+		secondaries_filled(space, addr, addr + VMT_PAGE_SIZE, VMT_SECONDARIES, &txn.batch);
 	return status == VMT_ERR_UNMAPPED ? VMT_ERR_NOT_PRESENT : status;
 }
 

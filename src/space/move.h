@@ -84,13 +84,13 @@ static struct vmt_node *move_split_down(struct txn *txn, struct vmt_node *node, 
 
 static void move_entry(struct txn *txn, struct vmt_node *from, unsigned a, struct vmt_node *to, unsigned b)
 {
-	uint64_t addr = slot_base(from, a), e = entry_load(from, a);
+	uint64_t e = entry_load(from, a);
 
 	if (!e)
 		return;
 	e = entry_exchange(txn->tree, from, a, 0);
-	if (fmt_is_present(e) && HOLDS(FLUSH_MOVE))
-		flush_add(&txn->batch.flush, addr, addr + fmt_span(from->level));
+	if (HOLDS(FLUSH_MOVE))
+		entry_flush(txn, from, a, e);
 	node_add_live(from, -1);
 	entry_publish(txn->tree, to, b, e);
 	node_add_live(to, 1);
@@ -220,6 +220,12 @@ static enum vmt_status move_marker(struct move *move, const struct vmt_run *run,
 	return range_run(move->txn, to, to + (run->end - run->start) - 1, &op, &advise, NULL);
 }
 
+// Is it a marker that names pages of device memory? It is moved like a huge page.
+static bool move_names_pages(const struct move *move, const struct vmt_run *run)
+{
+	return marker_counts(move->space->tree.vmt, fmt_make_marker((enum marker_kind)run->marker, run->payload));
+}
+
 // Step 3. `*done`: how far it came.
 static enum vmt_status move_pages(struct move *move, uint64_t length, uint64_t *done)
 {
@@ -237,7 +243,7 @@ static enum vmt_status move_pages(struct move *move, uint64_t length, uint64_t *
 
 			status = move_piece(move, &piece, &stays);
 			*done += status == VMT_OK ? piece.length : 0;
-		} else if (run.marker) {
+		} else if (run.marker && !move_names_pages(move, &run)) {
 			status = move_marker(move, &run, move->to + *done);
 			*done += status == VMT_OK ? run.end - run.start : 0;
 		} else {
@@ -532,10 +538,13 @@ enum vmt_status vmt_move(struct vmt_space *space, uint64_t addr, uint64_t old_le
 	} while (move.changed && !(flags & VMT_MOVE_FIXED));
 	if (move.changed)
 		status = VMT_ERR_UNMAPPED;
-	watch_end(&target);
-	change_end(&source, &txn);
-	if (status == VMT_OK)
+	watch_end(&target, &txn.batch);
+	status = change_end(&source, &txn, status);
+	if (status == VMT_OK || status == VMT_ERR_DEVICE) {
 		*result = move.to;
+		secondaries_filled(space, move.to, move.to + (old_length < new_length ? old_length : new_length),
+				   VMT_SECONDARIES, NULL);
+	}
 	return status;
 }
 

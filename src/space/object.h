@@ -159,7 +159,6 @@ static bool object_reaches(const struct vmt_object *object, uint64_t index)
 static enum vmt_status object_make_page(struct vmt_object *object, uint64_t index, uint64_t *pa)
 {
 	void *port = object->vmt->port;
-	struct vmt_data *data;
 
 	*pa = vmt_port_frame_alloc(port, VMT_PAGE_SIZE, true);
 	if (*pa == VMT_NO_FRAME)
@@ -169,10 +168,9 @@ static enum vmt_status object_make_page(struct vmt_object *object, uint64_t inde
 		vmt_port_frame_free(port, *pa, VMT_PAGE_SIZE);
 		return VMT_ERR_BUS;
 	}
-	data = data_of_frame(port, *pa);
-	atomic_store_explicit(&data->flags, VMT_FRAME_OBJECT, memory_order_relaxed);
-	atomic_store_explicit(&data->pins, 0, memory_order_relaxed);
-	atomic_store_explicit(&data->refs, 2, memory_order_release);
+	frame_begin(port, *pa, VMT_FRAME_OBJECT);
+	// Relaxed: nobody else has the frame; with the caller's reference and the object's.
+	atomic_store_explicit(&data_of_frame(port, *pa)->refs, 2, memory_order_relaxed);
 	return VMT_OK;
 }
 

@@ -28,7 +28,7 @@ static void path_read(struct vmt_tree *tree, uint64_t addr, struct path *path)
 // that it was written. The slow path sets the bit.
 static bool path_leaf_allows(uint64_t e, unsigned level, vmt_prot access)
 {
-	return fmt_is_leaf(e, level) && fmt_prot(e) & access &&
+	return ((fmt_is_leaf(e, level) && fmt_prot(e) & access) || !HOLDS(MARKER_NO_PAGE)) &&
 	       (access != VMT_WRITE || fmt_dirty(e) || !HOLDS(WRITER_DIRTIES));
 }
 

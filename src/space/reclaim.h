@@ -24,6 +24,9 @@ static void reclaim_entry(struct txn *txn, struct vmt_node *node, unsigned slot,
 						     memory_order_relaxed))
 		return;
 	vmt_port_publish(txn->port, &node->table[slot], 1);
+	// There is no end of this operation for secondaries to be told of: they are told of just these pages.
+	if (txn->batch.flush.count == VMT_FLUSH_RANGES && secondaries_of(txn->tree))
+		batch_flush(&txn->batch);
 	if (HOLDS(FLUSH_RECLAIM))
 		flush_add(&txn->batch.flush, slot_base(node, slot), slot_base(node, slot) + VMT_PAGE_SIZE);
 	count_resident(txn->tree, fmt_pa(e), -1);

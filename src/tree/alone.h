@@ -30,6 +30,13 @@ static enum vmt_status alone_check(const struct vmt_tree *tree, uint64_t addr, u
 	return VMT_OK;
 }
 
+// What an operation says in the end: VMT_ERR_DEVICE if it was done and the config's flush was not.
+static inline enum vmt_status alone_end(struct txn *txn, enum vmt_status status)
+{
+	txn_finish(txn);
+	return status == VMT_OK && txn->batch.unanswered ? VMT_ERR_DEVICE : status;
+}
+
 uint64_t vmt_tree_leaf_sizes(void)
 {
 	return fmt_leaf_sizes() | FMT_RUN_SIZES;
@@ -81,6 +88,9 @@ enum vmt_status vmt_tree_create(void *port, const struct vmt_tree_config *config
 	tree->vmt = &alone->machine;
 	tree->port = port;
 	tree->owner = config->owner;
+	tree->flush = config->flush;
+	alone->machine.quarantine.frames = VMT_NO_FRAME;
+	alone->machine.quarantine.lost = 1; // what a flush that failed was for stays until the end
 	tree->start = config->start;
 	tree->end = config->end;
 	tree->user = config->user;
@@ -114,6 +124,7 @@ void vmt_tree_destroy(struct vmt_tree *tree)
 	struct alone *alone = (struct alone *)tree;
 	void *port = tree->port;
 
+	quarantine_end(&alone->machine);
 	alone_free_below(tree, tree->root, fmt_index(tree->start, FMT_TOP), fmt_index(tree->end - 1, FMT_TOP));
 	vmt_port_frame_free(port, tree->root_pa, VMT_PAGE_SIZE);
 	vmt_port_mem_free(port, alone, alone_bytes(alone->cpus));
@@ -373,7 +384,7 @@ enum vmt_status vmt_tree_map(struct vmt_tree *tree, const struct vmt_tree_map *m
 			status = VMT_OK;
 	} while (status == VMT_OK && install.addr <= install.last);
 	txn.fold = true; // what others left to us is another matter
-	txn_finish(&txn);
+	status = alone_end(&txn, status);
 	if (done)
 		*done = install.addr - map->addr;
 	return status;
@@ -447,7 +458,7 @@ enum vmt_status vmt_tree_unmap(struct vmt_tree *tree, uint64_t addr, uint64_t le
 	if (status == VMT_OK) {
 		txn_init(&txn, tree);
 		status = range_run(&txn, addr, addr + length - 1, &remove_op, NULL, &end);
-		txn_finish(&txn);
+		status = alone_end(&txn, status);
 	}
 	if (done)
 		*done = end - addr;
@@ -504,7 +515,7 @@ enum vmt_status vmt_tree_protect(struct vmt_tree *tree, uint64_t addr, uint64_t 
 	if (status == VMT_OK) {
 		txn_init(&txn, tree);
 		status = range_run(&txn, addr, addr + length - 1, &restrict_op, &prot, &end);
-		txn_finish(&txn);
+		status = alone_end(&txn, status);
 	}
 	if (done)
 		*done = end - addr;

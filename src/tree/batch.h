@@ -17,10 +17,15 @@
 struct batch {
 	struct vmt_tree *tree;
 	uint64_t frames;		// first of the linked frames, or VMT_NO_FRAME
-	unsigned shared_count;
+	struct device_frame *device;	// the same in device memory
+	unsigned shared_count, device_shared_count;
 	uint64_t shared[BATCH_SHARED];
+	struct device_frame *device_shared[BATCH_SHARED];
 	struct vmt_deferred *tables;
 	unsigned reason;		// enum vmt_reason, for whoever is told of the flush
+	bool unanswered;		// a secondary has not answered a flush of ours
+	bool lost;			// ... or one has not answered somebody else's, before ours was done
+	uint64_t told_start, told_end;	// where secondaries were told of flushes; both 0: nowhere
 	struct vmt_flush flush;
 };
 
@@ -28,56 +33,77 @@ static void batch_init(struct batch *batch, struct vmt_tree *tree)
 {
 	batch->tree = tree;
 	batch->frames = VMT_NO_FRAME;
-	batch->shared_count = 0;
+	batch->device = NULL;
+	batch->shared_count = batch->device_shared_count = 0;
 	batch->tables = NULL;
 	batch->reason = 0;
+	batch->unanswered = batch->lost = false;
+	batch->told_start = batch->told_end = 0;
 	batch->flush.all = batch->flush.tables = false;
 	batch->flush.count = 0;
 }
 
-// Drops one reference of a data frame.
-static void frame_unref(void *port, uint64_t pa)
-{
-	struct vmt_data *data = data_of_frame(port, pa);
+static struct device_frame *device_next(struct device_frame *frame);
 
-	// Release: our use of the frame comes before its reuse. Acquire: the last one sees all others' uses as done.
-	if (data && atomic_fetch_sub_explicit(&data->refs, 1, memory_order_acq_rel) == 1)
-		vmt_port_frame_free(port, pa, VMT_PAGE_SIZE);
-}
+// Is a secondary of the space lost? Above (space/secondary.h).
+static bool secondaries_lost(const struct vmt_tree *tree);
 
+// Drops the references that were taken over. Nobody can reach the frames through the entries any more, but for a lost
+// secondary: to which of them it has led before nobody knows, for pages move.
 static void batch_free_frames(struct batch *batch)
 {
-	void *port = batch->tree->port;
+	struct vmt *vmt = batch->tree->vmt;
 
+	batch->lost |= batch->unanswered | secondaries_lost(batch->tree);
 	while (batch->frames != VMT_NO_FRAME) {
 		uint64_t pa = batch->frames;
 
-		batch->frames = data_of_frame(port, pa)->next;
-		frame_unref(port, pa);
+		batch->frames = data_of_frame(vmt->port, pa)->next;
+		batch->lost ? quarantine_frame(vmt, pa) : frame_unref(vmt->port, pa);
 	}
 	for (unsigned i = 0; i < batch->shared_count; i++)
-		frame_unref(port, batch->shared[i]);
-	batch->shared_count = 0;
-}
+		batch->lost ? quarantine_frame(vmt, batch->shared[i]) : frame_unref(vmt->port, batch->shared[i]);
+	while (batch->device) {
+		struct device_frame *frame = batch->device;
 
-static void table_run_free(void *port, struct vmt_deferred *self)
-{
-	struct vmt_node *node = (struct vmt_node *)((char *)self - offsetof(struct vmt_node, deferred));
-
-	vmt_port_frame_free(port, node->base, VMT_PAGE_SIZE);
+		batch->device = device_next(frame);
+		batch->lost ? quarantine_device(vmt, frame) : device_unref(frame);
+	}
+	for (unsigned i = 0; i < batch->device_shared_count; i++)
+		batch->lost ? quarantine_device(vmt, batch->device_shared[i]) : device_unref(batch->device_shared[i]);
+	batch->shared_count = batch->device_shared_count = 0;
 }
 
 static bool batch_has_work(const struct batch *batch)
 {
-	return flush_pending(&batch->flush) || batch->frames != VMT_NO_FRAME || batch->shared_count;
+	return flush_pending(&batch->flush) || batch->frames != VMT_NO_FRAME || batch->device || batch->shared_count ||
+	       batch->device_shared_count;
+}
+
+// What secondaries are told to forget they may be told to enter again, when nothing is held.
+static void batch_note_told(struct batch *batch)
+{
+	const struct vmt_flush *flush = &batch->flush;
+
+	for (unsigned i = 0; i < (flush->all ? 1 : flush->count); i++) {
+		uint64_t start = flush->all ? flush->start : flush->ranges[i].start;
+		uint64_t end = flush->all ? flush->end : flush->ranges[i].end;
+
+		batch->told_start = batch->told_end && batch->told_start < start ? batch->told_start : start;
+		batch->told_end = batch->told_end > end ? batch->told_end : end;
+	}
 }
 
 // Flushes, then lets go of the frames. Node locks are still held: nothing new enters the place of what was removed
 // before its flush is done (R14; races.md A2, C2, 6).
 static void batch_flush(struct batch *batch)
 {
-	if (flush_pending(&batch->flush))
-		flush_run(batch->tree, &batch->flush, batch->reason);
+	if (flush_pending(&batch->flush)) {
+		// Acquire pairs with the release that made them.
+		if (atomic_load_explicit(&batch->tree->secondaries, memory_order_acquire))
+			batch_note_told(batch);
+		batch->unanswered |= !flush_run(batch->tree, &batch->flush, batch->reason);
+	}
 	batch_free_frames(batch);
 }
 
@@ -89,11 +115,10 @@ static void batch_retire_tables(struct batch *batch)
 		struct vmt_deferred *item = batch->tables;
 
 		batch->tables = item->next;
-		item->run = table_run_free;
-		if (HOLDS(GRACE))
-			vmt_port_defer(batch->tree->port, item);
+		if (batch->lost || secondaries_lost(batch->tree))
+			quarantine_table(batch->tree->vmt, item);
 		else
-			item->run(batch->tree->port, item);
+			table_retire(batch->tree->port, item);
 	}
 }
 

@@ -78,7 +78,7 @@ enum vmt_status vmt_tree_replace(struct vmt_tree *tree, const struct vmt_tree_ma
 	txn_init(&txn, tree);
 	while (status == VMT_OK && install.addr <= install.last)
 		status = replace_step(&install, &txn);
-	txn_finish(&txn);
+	status = alone_end(&txn, status);
 	if (done)
 		*done = install.addr - map->addr;
 	return status;
@@ -139,7 +139,7 @@ enum vmt_status vmt_tree_split(struct vmt_tree *tree, uint64_t addr, uint64_t le
 		else
 			at = run.end;
 	}
-	txn_finish(&txn);
+	status = alone_end(&txn, status);
 	if (done)
 		*done = at - addr;
 	return status;
@@ -339,6 +339,11 @@ static bool harvest_entry(struct txn *txn, struct vmt_node *node, unsigned slot,
 	return next != *e;
 }
 
+// Of a space; above (space/harvest.h). A page was written, which the entry will not say any more.
+static void harvest_written(struct txn *txn, uint64_t pa, unsigned level);
+// What the hardware cannot see: the bits of those marks, VMT_ACCESSED and VMT_DIRTY, which are cleared as `what` says.
+static unsigned harvest_hidden(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t e, unsigned what);
+
 // A leaf, or a whole run, from `first` on.
 static void harvest_leaf(struct txn *txn, struct vmt_node *node, unsigned first, unsigned n, struct harvest *harvest)
 {
@@ -354,6 +359,8 @@ static void harvest_leaf(struct txn *txn, struct vmt_node *node, unsigned first,
 	}
 	if ((harvest->what & VMT_ACCESSED && accessed) || (harvest->what & VMT_DIRTY && dirty))
 		harvest_pages(harvest, base, end - 1);
+	if (dirty && harvest->what & VMT_DIRTY && txn->tree->space)
+		harvest_written(txn, fmt_leaf_pa(entry_load(node, first), first), node->level);
 	// A CPU that has the old entry cached would use and write the page without saying so.
 	if (changed && HOLDS(FLUSH_HARVEST))
 		flush_add(&txn->batch.flush, base, end);
@@ -378,8 +385,31 @@ static void harvest_window(struct txn *txn, struct harvest *harvest)
 			n = leaf_slots(e, node->level);
 			if (fmt_is_leaf(e, node->level))
 				harvest_leaf(txn, node, slot, n, harvest);
+			else if (txn->tree->space && e && !fmt_is_table(e, node->level) &&
+				 harvest_hidden(txn, node, slot, e, harvest->what) & harvest->what)
+				harvest_pages(harvest, slot_base(node, slot),
+					      slot_base(node, slot) + fmt_span(node->level) - 1);
 		}
 	}
+}
+
+// The whole range, window by window.
+static void harvest_run(struct txn *txn, struct harvest *harvest)
+{
+	uint64_t addr = harvest->addr;
+
+	do {
+		txn_lock(txn, addr, harvest->last);
+		if (range_meets_claim(txn)) {
+			txn_abort(txn);
+			vmt_port_relax(txn->port, true);
+			continue;
+		}
+		// A leaf that lies across the windows' border is taken by the first; it is cut nowhere else.
+		harvest_window(txn, harvest);
+		txn_commit(txn);
+		addr = txn->last + 1;
+	} while (addr <= harvest->last && addr);
 }
 
 uint64_t vmt_tree_test_and_clear(struct vmt_tree *tree, uint64_t addr, uint64_t length, unsigned what, uint64_t *bitmap)
@@ -390,13 +420,7 @@ uint64_t vmt_tree_test_and_clear(struct vmt_tree *tree, uint64_t addr, uint64_t 
 	if (alone_check(tree, addr, length) != VMT_OK || !(what & (VMT_ACCESSED | VMT_DIRTY)))
 		return 0;
 	txn_init(&txn, tree);
-	do {
-		txn_lock(&txn, addr, harvest.last);
-		// A leaf that lies across the windows' border is taken by the first; it is cut nowhere else.
-		harvest_window(&txn, &harvest);
-		txn_commit(&txn);
-		addr = txn.last + 1;
-	} while (txn.last < harvest.last);
+	harvest_run(&txn, &harvest);
 	txn_finish(&txn);
 	return harvest.pages;
 }
@@ -441,7 +465,7 @@ enum vmt_status vmt_tree_mark(struct vmt_tree *tree, uint64_t addr, uint64_t len
 		marker = fmt_make_marker((enum marker_kind)kind, payload);
 		txn_init(&txn, tree);
 		status = range_run(&txn, addr, addr + length - 1, &mark_op, &marker, &end);
-		txn_finish(&txn);
+		status = alone_end(&txn, status);
 	}
 	if (done)
 		*done = end - addr;

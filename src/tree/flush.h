@@ -54,13 +54,15 @@ static bool flush_concerns(struct vmt_tree *tree, struct vmt_flush *flush)
 // The layer above knows who else translates addresses of the tree (space/secondary.h): asks them all to flush, for the
 // CPUs to be flushed meanwhile; and waits for those that were asked.
 static uint32_t secondaries_issue(struct vmt_tree *tree, const struct vmt_flush *flush, unsigned reason);
-static void secondaries_wait(struct vmt_tree *tree, const struct vmt_flush *flush, unsigned reason, uint32_t asked);
+static bool secondaries_wait(struct vmt_tree *tree, const struct vmt_flush *flush, unsigned reason, uint32_t asked);
 
 // Flushes what `flush` has collected and empties it. Node locks are held. Every change that it is about was written
 // before; the sequentially consistent exchange in generation_next orders those writes before the reads of the bits.
-static void flush_run(struct vmt_tree *tree, struct vmt_flush *flush, unsigned reason)
+// False: a secondary has not answered.
+static bool flush_run(struct vmt_tree *tree, struct vmt_flush *flush, unsigned reason)
 {
 	uint32_t asked = 0;
+	bool done = true;
 
 	// Acquire pairs with the release that made them.
 	if (atomic_load_explicit(&tree->secondaries, memory_order_acquire) && HOLDS(FLUSH_SECONDARY))
@@ -70,7 +72,10 @@ static void flush_run(struct vmt_tree *tree, struct vmt_flush *flush, unsigned r
 	} else {
 		flush->space = tree->space;
 		flush->space_owner = tree->owner;
-		vmt_port_flush(tree->port, flush);
+		if (tree->flush)
+			done = tree->flush(tree->owner, flush);
+		else
+			vmt_port_flush(tree->port, flush);
 		count(tree, flushes, 1);
 		count(tree, flushes_all, flush->all);
 		count(tree, flush_ranges, flush->count);
@@ -80,18 +85,30 @@ static void flush_run(struct vmt_tree *tree, struct vmt_flush *flush, unsigned r
 	}
 	if (!HOLDS(GENERATION_FIRST))
 		generation_next(tree);
-	if (asked)
-		secondaries_wait(tree, flush, reason, asked);
+	if (asked) // in a space, which has no other flush than the port's
+		done = secondaries_wait(tree, flush, reason, asked);
 	flush->all = flush->tables = false;
 	flush->count = 0;
+	return done;
+}
+
+// With `all`: widens what it is about.
+static void flush_widen(struct vmt_flush *flush, uint64_t start, uint64_t end)
+{
+	if (!HOLDS(FLUSH_HULL))
+		return;
+	flush->start = start < flush->start ? start : flush->start;
+	flush->end = end > flush->end ? end : flush->end;
 }
 
 // Adds [start, end) to a request; neighbours join. When the list is full the request grows to the whole space: more is
 // flushed than was changed, never less (races.md 11 and 18).
 static void flush_add(struct vmt_flush *flush, uint64_t start, uint64_t end)
 {
-	if (flush->all)
+	if (flush->all) {
+		flush_widen(flush, start, end);
 		return;
+	}
 	if (flush->count) {
 		struct vmt_flush_range *last = &flush->ranges[flush->count - 1];
 
@@ -105,6 +122,10 @@ static void flush_add(struct vmt_flush *flush, uint64_t start, uint64_t end)
 		return;
 	if (flush->count == VMT_FLUSH_RANGES) {
 		flush->all = true;
+		flush->start = start;
+		flush->end = end;
+		while (flush->count--)
+			flush_widen(flush, flush->ranges[flush->count].start, flush->ranges[flush->count].end);
 		flush->count = 0;
 		return;
 	}

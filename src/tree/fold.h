@@ -112,13 +112,13 @@ static void txn_commit(struct txn *txn)
 {
 	if (txn->fold)
 		fold_held(txn);
-	if (batch_has_work(&txn->batch) && HOLDS(FLUSH_UNDER_LOCK))
+	if (batch_has_work(&txn->batch) && HOLDS(FLUSH_UNDER_LOCK) && HOLDS(FLUSH_BLIND))
 		batch_flush(&txn->batch);
 	while (txn->held)
 		txn_release(txn, txn->node[--txn->held]);
 	while (txn->parents)
 		txn_release(txn, txn->parent[--txn->parents]);
-	if (!HOLDS(FLUSH_UNDER_LOCK))
+	if (!HOLDS(FLUSH_UNDER_LOCK) || !HOLDS(FLUSH_BLIND))
 		batch_flush(&txn->batch);
 	batch_retire_tables(&txn->batch);
 	vmt_port_preempt_on(txn->port);

@@ -11,7 +11,8 @@
 // holder changes them. Entries further down change under their own locks.
 // FOLD: somebody emptied a table below and could not get this lock. Whoever gives the lock up takes the mark with it
 // and must look. It is set only while the word is held, so it cannot be missed.
-// WAIT: a writer waits; new pins stand back, so that readers cannot keep it out for ever.
+// WAIT: a writer waits; new pins stand back for a while, so that readers cannot keep it out for ever, nor two writers
+// who take turns the readers.
 //
 // Order: parents before children, addresses ascending. Upwards only by trying. A waiter holds preemption off (or a
 // read-side section) and calls vmt_port_relax, which serves flush requests: the holder may be waiting for this CPU's
@@ -23,6 +24,9 @@
 #define LOCK_FOLD (UINT32_C(1) << 30)
 #define LOCK_WAIT (UINT32_C(1) << 29)
 #define LOCK_PINS UINT32_C(0xffff)
+
+// How often a reader stands back.
+#define LOCK_PATIENCE 64
 
 static inline bool lock_try_exclusive(struct vmt_node *node)
 {
@@ -63,11 +67,12 @@ static bool lock_release(struct vmt_node *node)
 
 static void lock_pin(void *port, struct vmt_node *node)
 {
-	for (;;) {
+	for (unsigned round = 0;; round++) {
+		uint32_t back = round < LOCK_PATIENCE ? LOCK_EXCL | LOCK_WAIT : LOCK_EXCL;
 		uint32_t word = atomic_load_explicit(&node->lock, memory_order_relaxed);
 
 		// Acquire pairs with the release in lock_release.
-		if (!(word & (LOCK_EXCL | LOCK_WAIT)) &&
+		if (!(word & back) &&
 		    atomic_compare_exchange_weak_explicit(&node->lock, &word, word + 1, memory_order_acquire,
 							  memory_order_relaxed))
 			return;
@@ -107,6 +112,22 @@ static bool lock_try_or_mark(struct vmt_node *node)
 							  memory_order_relaxed))
 			return false;
 	}
+}
+
+// ---- A lock for a few instructions -------------------------------------------------------------------------------
+
+static void spin_lock(void *port, struct spin *spin)
+{
+	vmt_port_preempt_off(port);
+	// Acquire pairs with the release in spin_unlock.
+	while (atomic_exchange_explicit(&spin->word, 1, memory_order_acquire))
+		vmt_port_relax(port, false);
+}
+
+static void spin_unlock(void *port, struct spin *spin)
+{
+	atomic_store_explicit(&spin->word, 0, memory_order_release);
+	vmt_port_preempt_on(port);
 }
 
 #endif

@@ -90,6 +90,7 @@ static void frame_begin(void *port, uint64_t pa, uint32_t flags)
 
 	atomic_store_explicit(&data->flags, flags, memory_order_relaxed);
 	atomic_store_explicit(&data->pins, 0, memory_order_relaxed);
+	atomic_store_explicit(&data->copy, NULL, memory_order_relaxed);
 	// Release pairs with the acquire of readers that find a non-zero count in a frame they reached late.
 	atomic_store_explicit(&data->refs, 1, memory_order_release);
 }

@@ -18,7 +18,7 @@ enum protection {
 	FLUSH_MOVE,		// of the place that a page leaves by a move (7)
 	FLUSH_FORK,		// of the write permission that fork takes (20, 25)
 	FLUSH_PINNED,		// before a pinned page is copied for the child (25, 26)
-	FLUSH_COPY,		// between the page that was shared and the copy (20)
+	FLUSH_COPY,		// between the page that was shared and the copy (20, C1)
 	FLUSH_PROTECT,		// of permissions that are taken (20)
 	FLUSH_LAZY,		// of translations that remember the page as dirty (19)
 	FLUSH_RECLAIM,		// of a lazily freed page that is taken (20)
@@ -32,8 +32,35 @@ enum protection {
 	FLUSH_HUGE,		// between a table of pages and the huge page that takes its place (2, A2)
 	COLLAPSE_RECHECKS,	// a collapse counts the references again once nobody can take one (22)
 	FLUSH_REPLACE,		// between what was there and what replaces it (A2)
-	FLUSH_SECONDARY,	// of secondaries, under the lock (C1 to C4)
-	DETACH_WAITS,		// a secondary that is detached is in nobody's hands any more
+	FLUSH_SECONDARY,	// of secondaries, under the lock (C1 to C3)
+	FLUSH_HIDDEN,		// ... also of pages that CPUs do not see (B3)
+	FLUSH_HULL,		// ... of all that a request is about that has grown (11)
+	FLUSH_BLIND,		// ... whatever the entry says by then (C4)
+	COMMIT_UNDER_LOCK,	// of what a secondary is handed (C3)
+	SPURIOUS_GRANTS,	// a secondary whose fault the entry does not explain is handed what that says (C5)
+	FILLED_TOLD,		// ... and others are told that the entry allows more (C5)
+	EXIT_TOLD,		// the end of a space
+	DEVICE_EXCLUSIVE,	// only a page of device memory that one entry names is written (20)
+	RANGE_RECHECKS,		// a range is handed out only as it still is (24)
+	RANGE_ENDS,		// ... or page by page, if it does not keep still (10)
+	FAULT_STAYS,		// a page is taken to the device once in a fault (10)
+	COPY_JUDGED,		// what a copy that failed has left is not used (B1)
+	MARKER_NOT_EMPTY,	// a fault on a marker does not fill the entry (B2)
+	MARKER_NO_PAGE,		// ... and nobody takes it for a page (14)
+	FLUSH_COPIED,		// of the write permission before a read-only copy is made there (20)
+	COPY_DROPPED,		// ... which nobody uses once the page may be written (20)
+	FLUSH_GOING,		// of a page that goes to device memory (B1, 20)
+	FLUSH_RETURN,		// ... and that comes back (B2, 20)
+	MOVE_RECHECKS,		// a page that somebody got a reference on meanwhile stays (22)
+	MOVE_STILL,		// a page has gone only if it was not taken back meanwhile (B3)
+	RETURN_RECHECKS,	// ... and has come only if it was not faster otherwise (B3)
+	DETACH_WAITS,		// a secondary that is detached is in nobody's hands any more (9)
+	MIRROR_REMOVES,		// what changes is taken from a device's tables before it is asked to forget it (C3)
+	MIRROR_WIDE,		// ... and it is asked although somebody else has taken it from there already (9)
+	MIRROR_ENDS,		// nobody enters anything there when a mirror ends (9)
+	HELD_LOWEST,		// a mirror's leaf is entered in the lowest table that is there (A3)
+	HELD_MARK,		// who entered one does the fold that was left to him (A1)
+	LOST_IS_HELD,		// what a secondary that does not answer can reach is given to nobody
 	GENERATION_RAISED,	// by each flush, for CPUs that kept translations and are elsewhere (5, 15)
 	GENERATION_FIRST,	// raised before the CPUs are read (5, 15)
 	GENERATION_LAST,	// read after the CPU has announced itself (5, 15)
@@ -53,6 +80,7 @@ enum protection {
 	DIRTY_STAYS,		// a lazily freed page that was written again is not taken (19)
 	DIRTY_PARKED,		// ... also if it was made inaccessible meanwhile (19)
 	PINS_COPIED,		// a pinned page stays with the parent (26)
+	PINS_STAY,		// ... who writes it in place (26)
 	EXCLUSIVE,		// only a page that nobody shares is written in place (20)
 	PAGE_IN_OBJECT,		// who took a reference on an object's page looks whether it still is one (22)
 	PAGE_OF_OBJECT,		// the object's page is still its page when it is mapped (14)
@@ -63,10 +91,15 @@ enum protection {
 	REFERENCE_FIRST,	// a reference is taken before the page can be reached (16)
 };
 
+#ifdef VMT_WITHOUT_RUNTIME // one program with all switches, for the explorer
+extern unsigned vmt_without;
+#define HOLDS(name) ((name) != vmt_without)
+#else
 #ifndef VMT_WITHOUT
 #define VMT_WITHOUT PROTECTION_NONE
 #endif
 
 #define HOLDS(name) ((name) != VMT_WITHOUT)
+#endif
 
 #endif

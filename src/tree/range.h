@@ -167,12 +167,15 @@ static bool range_makes_runs(const struct txn *txn, const struct vmt_node *node)
 	return fmt_run_bits(node->level) && txn->tree->leaf_sizes & size && size <= txn->run_max;
 }
 
+// Does the marker name a page of device memory? Then a part of it names the page that much further on.
+static bool marker_counts(struct vmt *vmt, uint64_t e);
+
 // Repeats a marker, or cuts a leaf into the largest leaves of the level below, in a table that nobody sees yet. Where
 // an edge of [start, last] lies inside of a run there is none: it would be broken next.
 static void range_repeat(struct txn *txn, struct vmt_node *node, uint64_t e, uint64_t start, uint64_t last)
 {
 	bool leaf = fmt_is_present(e), runs = leaf && range_makes_runs(txn, node);
-	bool parked = !leaf && fmt_kind(e) == MARKER_PARKED;
+	bool parked = !leaf && fmt_kind(e) == MARKER_PARKED, device = !leaf && marker_counts(node->tree->vmt, e);
 	uint64_t size = fmt_span(node->level) << fmt_run_bits(node->level);
 
 	for (unsigned i = 0; i < FMT_SLOTS; i++) {
@@ -183,6 +186,8 @@ static void range_repeat(struct txn *txn, struct vmt_node *node, uint64_t e, uin
 			part = fmt_leaf_like(e, fmt_pa(e) + offset, node->level, txn->tree->user);
 		if (parked)
 			part = fmt_make_parked(fmt_parked_pa(e) + offset, e & MARKER_ACCESSED, e & MARKER_DIRTY);
+		if (device)
+			part = e + (offset >> VMT_PAGE_SHIFT << MARKER_PAYLOAD_SHIFT);
 		if (runs && !(start > addr && start < addr + size) && !(last >= addr && last < addr + size - 1))
 			part = fmt_make_run(part, node->level);
 		atomic_store_explicit(&node->table[i], part, memory_order_relaxed);
@@ -197,7 +202,7 @@ static void range_split(struct txn *txn, struct vmt_node *parent, unsigned slot,
 	uint64_t pa, e = entry_load(parent, slot);
 	struct vmt_node *node = node_new_below(txn, parent, slot, &pa);
 
-	if (fmt_is_leaf(e, parent->level))
+	if (entry_is_used(txn->tree, e) && !fmt_is_table(e, parent->level))
 		e = HOLDS(SWAP_SPLIT) ? range_break_leaf(txn, parent, slot) : (range_break_leaf(txn, parent, slot), e);
 	if (e)
 		range_repeat(txn, node, e, start, last);

@@ -58,6 +58,21 @@ struct vmt_cpu {
 	uint64_t hole_start, hole_end; // what it unmapped last
 };
 
+// Held for a few instructions, with preemption off; the last in every order of locks.
+struct spin {
+	_Atomic uint32_t word;
+};
+
+// What a lost secondary may still reach; see quarantine.h.
+struct quarantine {
+	struct spin lock;
+	unsigned lost;			// secondaries that are
+	uint64_t frames;		// linked by vmt_data::next; VMT_NO_FRAME ends
+	struct device_frame *device;	// space/device.h
+	struct vmt_deferred *tables;
+	uint64_t pages;			// frames, of both kinds, and tables
+};
+
 struct vmt {
 	void *port;
 	unsigned cpus;
@@ -65,6 +80,8 @@ struct vmt {
 	_Atomic uint64_t generation;
 	_Atomic uint32_t spaces, objects;
 	struct vmt_backings *backings;
+	struct quarantine quarantine;
+	_Atomic(struct vmt_device_memory *) memory[VMT_DEVICE_MEMORIES];
 };
 
 struct vmt_tree {
@@ -72,6 +89,7 @@ struct vmt_tree {
 	void *port;
 	struct vmt_space *space;
 	void *owner;
+	bool (*flush)(void *owner, const struct vmt_flush *flush); // vmt_tree_config::flush
 	struct vmt_node *root;
 	uint64_t root_pa;
 	uint64_t start, end;
@@ -174,6 +192,17 @@ static inline uint64_t entry_exchange(struct vmt_tree *tree, struct vmt_node *no
 
 	vmt_port_publish(tree->port, &node->table[slot], 1);
 	return old;
+}
+
+// May anybody have cached a translation of what the entry says? Of a leaf CPUs; of a page that is hidden from these, or
+// that lies in device memory, a secondary.
+static bool entry_is_used(const struct vmt_tree *tree, uint64_t e)
+{
+	if (fmt_is_present(e))
+		return true;
+	// Acquire pairs with the release that made them.
+	return e && atomic_load_explicit(&tree->secondaries, memory_order_acquire) &&
+	       (fmt_kind(e) == MARKER_PARKED || fmt_kind(e) == MARKER_DEVICE) && HOLDS(FLUSH_HIDDEN);
 }
 
 // The frame of a leaf or a parked leaf.

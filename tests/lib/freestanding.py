@@ -29,7 +29,7 @@ def sections(objdump, library):
 
 def faults(nm, objdump, library):
     kind = re.search(r"libvmtree-(\w+)\.a$", library)
-    ours = re.compile(rf"^vmt_{kind.group(1)}_[a-z_]+$" if kind else r"^vmt_status_name$")
+    ours = re.compile(rf"^vmt_{kind.group(1)}_[a-z_]+$" if kind else r"^vmt_(status_name|copy_done)$")
     defined = 0
     for name, letter in symbols(nm, library):
         if letter in "Uw" and not ALLOWED.match(name):

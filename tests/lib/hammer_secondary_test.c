@@ -45,23 +45,24 @@ static void issue(void *owner, const struct vmt_change *change)
 	atomic_fetch_add_explicit(&device->asked, 1, memory_order_relaxed);
 }
 
-static void wait(void *owner, const struct vmt_change *change)
+static bool wait(void *owner, const struct vmt_change *change)
 {
 	struct device *device = owner;
 
 	(void)change;
 	atomic_fetch_sub_explicit(&device->asked, 1, memory_order_relaxed);
+	return true;
 }
 
-static void commit(void *arg, uint64_t page, uint64_t pa, vmt_prot prot)
+static void commit(void *arg, const struct vmt_grant *grant)
 {
 	struct device *device = arg;
-	unsigned i = (unsigned)((page - BASE) / PAGE);
+	unsigned i = (unsigned)((grant->addr - BASE) / PAGE);
 
 	device_lock(device);
-	device->cache[i].pa = pa;
-	device->cache[i].prot = prot;
-	sim_frame_allocated(sim_cpu_machine(sim_self()), pa, &device->cache[i].generation);
+	device->cache[i].pa = grant->pa;
+	device->cache[i].prot = grant->prot;
+	sim_frame_allocated(sim_cpu_machine(sim_self()), grant->pa, &device->cache[i].generation);
 	device_unlock(device);
 }
 
@@ -104,10 +105,12 @@ static void device_run(struct sim_cpu *cpu, struct world *w, unsigned number)
 			bool write = random_below(cpu, 2);
 			uint64_t addr = BASE + i * PAGE;
 
+			struct vmt_secondary_request request = {
+				.addr = addr, .access = write ? VMT_WRITE : VMT_READ, .commit = commit, .arg = device,
+			};
+
 			if (!device_access(cpu, device, i, write, stamp(number, addr, n)))
-				expect_one_of(cpu,
-					      ops->secondary_fault(w->env->space, device->id, addr,
-								   write ? VMT_WRITE : VMT_READ, commit, device),
+				expect_one_of(cpu, ops->secondary_fault(w->env->space, device->id, &request, NULL),
 					      GONE | BIT(VMT_ERR_RETRY), addr, "a device's fault");
 			sim_poll(cpu);
 		}

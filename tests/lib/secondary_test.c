@@ -46,16 +46,19 @@ static void device_issue(void *owner, const struct vmt_change *change)
 			device->pa[i] = VMT_NO_FRAME;
 }
 
-static void device_wait(void *owner, const struct vmt_change *change)
+static bool device_wait(void *owner, const struct vmt_change *change)
 {
 	note(owner, WAIT, change);
+	return true;
 }
 
-static const struct vmt_secondary_ops device_ops = {device_begin, device_end, device_issue, device_wait};
+static const struct vmt_secondary_ops device_ops = {
+	.begin = device_begin, .end = device_end, .issue = device_issue, .wait = device_wait,
+};
 
 static void device_open(struct env *env, struct device *device, uint64_t start, uint64_t end)
 {
-	struct vmt_secondary_config config = {start, end, &device_ops, device};
+	struct vmt_secondary_config config = {.start = start, .end = end, .ops = &device_ops, .owner = device};
 
 	memset(device, 0, sizeof(*device));
 	for (unsigned i = 0; i < 16; i++)
@@ -63,18 +66,21 @@ static void device_open(struct env *env, struct device *device, uint64_t start, 
 	OK(env->ops->secondary_attach(env->space, &config, &device->id));
 }
 
-static void commit(void *arg, uint64_t page, uint64_t pa, vmt_prot prot)
+static void commit(void *arg, const struct vmt_grant *grant)
 {
 	struct device *device = arg;
 
 	device->commits++;
-	device->pa[(page - BASE) / PAGE] = pa;
-	device->prot[(page - BASE) / PAGE] = prot;
+	device->pa[(grant->addr - BASE) / PAGE] = grant->pa;
+	device->prot[(grant->addr - BASE) / PAGE] = grant->prot & RW;
 }
 
 static enum vmt_status fault(struct env *env, struct device *device, unsigned page, vmt_prot access)
 {
-	return env->ops->secondary_fault(env->space, device->id, BASE + page * PAGE + 5, access, commit, device);
+	struct vmt_secondary_request request = {.addr = BASE + page * PAGE + 5, .access = access, .commit = commit,
+						.arg = device};
+
+	return env->ops->secondary_fault(env->space, device->id, &request, NULL);
 }
 
 static uint64_t *word(struct env *env, uint64_t pa)
@@ -197,8 +203,10 @@ static void refusals(struct env *env)
 {
 	const struct sim_ops *ops = env->ops;
 	struct device device, more[VMT_SECONDARIES];
-	struct vmt_secondary_config odd = {BASE + 1, BASE + PAGE, &device_ops, &device}, empty = {BASE, BASE, &device_ops, 0};
-	struct vmt_secondary_config outside = {BASE, env->end + PAGE, &device_ops, &device};
+	struct vmt_secondary_config odd = {.start = BASE + 1, .end = BASE + PAGE, .ops = &device_ops};
+	struct vmt_secondary_config empty = {.start = BASE, .end = BASE, .ops = &device_ops};
+	struct vmt_secondary_config outside = {.start = BASE, .end = env->end + PAGE, .ops = &device_ops};
+	struct vmt_secondary_request request = {.addr = BASE, .access = VMT_READ, .commit = commit, .arg = &device};
 	unsigned id;
 
 	IS(ops->secondary_attach(env->space, &odd, &id), VMT_ERR_UNALIGNED);
@@ -210,7 +218,7 @@ static void refusals(struct env *env)
 	ops->secondary_detach(env->space, more[3].id);
 	device_open(env, &more[3], 0, 0);
 	device = more[0];
-	IS(ops->secondary_fault(env->space, VMT_SECONDARIES, BASE, VMT_READ, commit, &device), VMT_ERR_OUTSIDE);
+	IS(ops->secondary_fault(env->space, VMT_SECONDARIES, &request, NULL), VMT_ERR_OUTSIDE);
 	IS(fault(env, &device, 0, VMT_READ), VMT_ERR_UNMAPPED);
 	lib_map(env, BASE, LENGTH, VMT_READ, 0);
 	IS(fault(env, &device, 0, VMT_WRITE), VMT_ERR_ACCESS);

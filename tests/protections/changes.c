@@ -62,6 +62,8 @@ static void pin(uint64_t seed)
 	lib_write(&env, A, 2);
 	demand(frame_at(A) == taken, "a pinned page has moved");
 	demand(read_child(A) == 1, "what the parent writes shows in the child");
+	atomic_store_explicit(word_at(taken), 3, memory_order_relaxed);
+	demand(lib_read(&env, A) == 3, "what a device wrote to a pinned page is lost");
 	ops->page_unpin(env.vmt, taken);
 	destroy_child();
 	end();
@@ -197,6 +199,7 @@ static void reference(uint64_t seed, void (*between)(struct sim_cpu *cpu))
 {
 	begin_with_page(seed, MIB(2));
 	race_run(&(struct race){.place = AT_META, .frame = frame, .first = get_for_reading, .between = between});
+	race_on_meta = NULL;
 	demand(taken != frame, "a reference leads to another page");
 	ops->page_put(env.vmt, taken);
 	end();
@@ -207,9 +210,21 @@ static void reference_reused(uint64_t seed)
 	reference(seed, reuse_frame);
 }
 
+static void frame_is_gone(uint64_t pa)
+{
+	demand(pa != frame, "a reference was taken on a page that is free");
+}
+
+static void free_frame(struct sim_cpu *cpu)
+{
+	release_a(cpu);
+	race_on_meta = frame_is_gone;
+}
+
+// Who has looked for the metadata of the page before it was freed does not come back to it.
 static void reference_freed(uint64_t seed)
 {
-	reference(seed, release_a);
+	reference(seed, free_frame);
 }
 
 static void get_new(struct sim_cpu *cpu)
@@ -299,7 +314,7 @@ static void cut_under_reader(uint64_t seed)
 static enum vmt_status fill(void *owner, uint64_t index, void *page)
 {
 	(void)owner, (void)index, (void)page;
-	race_here();
+	race_at(AT_HERE);
 	return VMT_OK;
 }
 
@@ -380,9 +395,9 @@ static void move_and_read(uint64_t seed)
 }
 
 const struct protection_case change_cases[] = {
-	{"fork-cut", fork_cut},
+	{"r25-fork-cut", fork_cut},
 	{"fork-pinned", fork_pinned},
-	{"pin", pin},
+	{"r26-pin", pin},
 	{"fork-and-fold", fork_and_fold},
 	{"fold-left", fold_left},
 	{"fold-left-to-pin", fold_left_to_pin},

@@ -13,12 +13,13 @@
 
 void (*race_on_flush)(const struct vmt_flush *flush);
 void (*race_on_publish)(void);
+void (*race_on_meta)(uint64_t pa);
 
 // Whose turn it is orders all the rest: written with release, waited for with acquire.
 static struct {
 	const struct race *race; // NULL: no race is on
 	_Atomic unsigned turn;
-	bool armed, flushed, met, done[2];
+	bool armed, flushed, met, stopped, done[2];
 	unsigned skip, waits;
 	uint64_t frame;
 } state;
@@ -62,21 +63,33 @@ static void pass(enum place place, uint64_t frame)
 	if ((race->frame && race->frame != frame) || (race->when && !race->when()) || state.skip--)
 		return;
 	state.armed = false;
-	state.met = true;
+	state.met = state.stopped = true;
+	state.skip = 0;
 	state.frame = frame;
 	give_turn(cpu);
 }
 
-void race_here(void)
+void race_at(enum place place)
 {
-	pass(AT_HERE, 0);
+	pass(place, 0);
 }
 
 static void second(struct sim_cpu *cpu, void *arg)
 {
 	(void)arg;
 	wait_turn(cpu);
-	state.race->between(cpu);
+	for (;;) {
+		if (state.stopped) {
+			state.race->between(cpu);
+			state.stopped = false;
+			state.armed = state.race->each;
+			if (!state.race->each)
+				break;
+		}
+		if (state.done[0])
+			break;
+		give_turn(cpu);
+	}
 	state.done[1] = true;
 	atomic_store_explicit(&state.turn, 0, memory_order_release);
 }
@@ -87,7 +100,7 @@ void race_run(const struct race *race)
 	struct sim_machine *machine = sim_cpu_machine(cpu);
 
 	state.race = race;
-	state.met = state.done[0] = state.done[1] = false;
+	state.met = state.stopped = state.done[0] = state.done[1] = false;
 	state.skip = race->skip;
 	state.waits = 0;
 	state.armed = state.flushed = !race->after_flush;
@@ -143,6 +156,8 @@ void race_publish(void *port, _Atomic(uint64_t) *first, unsigned count)
 
 struct vmt_frame *race_frame_meta(void *port, uint64_t pa)
 {
+	if (race_on_meta)
+		race_on_meta(pa);
 	pass(AT_META, pa);
 	return vmt_port_frame_meta(port, pa);
 }
@@ -200,6 +215,8 @@ int main(int argc, char **argv)
 	ran += run_cases(change_cases, change_case_count, name, seed);
 	ran += run_cases(huge_cases, huge_case_count, name, seed);
 	ran += run_cases(secondary_cases, secondary_case_count, name, seed);
+	ran += run_cases(migration_cases, migration_case_count, name, seed);
+	ran += run_cases(mirror_cases, mirror_case_count, name, seed);
 	ran += run_cases(tree_cases, tree_case_count, name, seed);
 	printf("%u passed, 0 failed\n", ran);
 	return ran == 0;

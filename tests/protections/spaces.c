@@ -373,7 +373,7 @@ const struct protection_case space_cases[] = {
 	{"late-flush", late_flush},
 	{"unmap", unmap},
 	{"unmap-table", unmap_table},
-	{"overflow", overflow},
+	{"r18-overflow", overflow},
 	{"many-ranges", many_ranges},
 	{"move", move},
 	{"fork-and-write", fork_and_write},
@@ -388,8 +388,8 @@ const struct protection_case space_cases[] = {
 	{"lazy-fork", lazy_fork},
 	{"lazy-reclaim", lazy_reclaim},
 	{"away-and-back", away_and_back},
-	{"back-during-flush", back_during_flush},
-	{"flush-during-return", flush_during_return},
+	{"r05-back-during-flush", back_during_flush},
+	{"r15-flush-during-return", flush_during_return},
 };
 
 const unsigned space_case_count = sizeof(space_cases) / sizeof(*space_cases);

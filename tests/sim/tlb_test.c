@@ -19,6 +19,10 @@ static void stale_until_flushed(void **state)
 	fake_flush(&f.space, VA + 0x1000, VA + 0x3000, true);
 	fake_flush(&f.space, VA - 0x3000, VA, true);
 	assert_int_equal(fake_read(f.cpu, VA), 1);
+	// Nor does one of everything that says that it is about what is beside it.
+	vmt_port_flush(f.machine, &(struct vmt_flush){
+		.space = &f.space, .cpus = { 1 }, .all = true, .start = VA + 0x1000, .end = VA + 0x3000 });
+	assert_int_equal(fake_read(f.cpu, VA), 1);
 	fake_flush(&f.space, VA, VA + 0x1000, false);
 	assert_int_equal(sim_cached(f.cpu, VA, false), 0);
 	assert_int_equal(fake_read(f.cpu, VA), 2);

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MIT
-// The port. Of its 17 functions
+// The port of the examples that have several threads. Of its 17 functions
 //
 //	9 would be needed on one CPU, too:	frame_alloc frame_free frame_ptr frame_meta mem_alloc mem_free
 //						flush defer fatal
 //	4 more, for there are several CPUs:	cpu relax read_enter read_exit
-//	4 stay empty:				preempt_off preempt_on publish, and log, for vmt_tree_check
+//	1 is for vmt_check and vmt_tree_check:	log
+//	3 stay empty:				preempt_off preempt_on publish
 //
 // A CPU here is a thread: it never turns into another one, so there is no preemption to turn off. (In a kernel, where a
-// thread can wake up on another CPU, there is.) The device's walker is coherent, so there is nothing to publish.
+// thread can wake up on another CPU, there is.) Walkers here are coherent, so there is nothing to publish.
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
-#include "iommu.h"
+#include "host.h"
 
 _Thread_local unsigned host_cpu;
 
@@ -28,24 +30,25 @@ uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 	struct host *host = port;
 	uint64_t pa = VMT_NO_FRAME;
 
-	(void)bytes; // PAGE: it is all that this format's tables take
+	if (bytes != HOST_PAGE) // a huge page: small ones do
+		return VMT_NO_FRAME;
 	grace_poll(host);
 	pthread_mutex_lock(&host->lock);
 	if (host->free_count)
 		pa = host->free[--host->free_count];
 	pthread_mutex_unlock(&host->lock);
 	if (zero && pa != VMT_NO_FRAME)
-		memset(vmt_port_frame_ptr(port, pa), 0, PAGE);
+		memset(vmt_port_frame_ptr(port, pa), 0, HOST_PAGE);
 	return pa;
 }
 
 // Called with locks of the library held, so it must not wait for anybody who waits for these. The mutex is innermost:
-// its holder waits for nobody. (A kernel takes a spin lock here.)
+// its holder waits for nobody. (A kernel takes a spin lock here.) Who still uses the frame shall find something else.
 void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)
 {
 	struct host *host = port;
 
-	(void)bytes;
+	memset(vmt_port_frame_ptr(port, pa), 0xdd, bytes);
 	pthread_mutex_lock(&host->lock);
 	host->free[host->free_count++] = pa;
 	pthread_mutex_unlock(&host->lock);
@@ -55,16 +58,17 @@ void *vmt_port_frame_ptr(void *port, uint64_t pa)
 {
 	struct host *host = port;
 
-	return host->memory + (pa - RAM_BASE);
+	return host->memory + (pa - HOST_BASE);
 }
 
-// Asked for frames of vmt_port_frame_alloc only: a tree on its own does not count what it maps. So the metadata of a
-// driver that takes its tables from a pool is an array beside the pool.
+// A tree on its own does not count what it maps: asked for frames of vmt_port_frame_alloc only. So the metadata of a
+// driver that takes its tables from a pool is an array beside the pool. A space asks for what is mapped in it, too.
 struct vmt_frame *vmt_port_frame_meta(void *port, uint64_t pa)
 {
 	struct host *host = port;
+	uint64_t number = (pa - HOST_BASE) / HOST_PAGE;
 
-	return &host->meta[(pa - RAM_BASE) / PAGE];
+	return pa >= HOST_BASE && number < host->frames ? &host->meta[number] : NULL;
 }
 
 void *vmt_port_mem_alloc(void *port, size_t bytes)
@@ -107,7 +111,7 @@ void vmt_port_preempt_on(void *port)
 	(void)port;
 }
 
-// The thread that we wait for may have no processor. There are no flush requests to serve: the device answers them.
+// The thread that we wait for may have no processor. There are no flush requests to serve: they are not sent to CPUs.
 void vmt_port_relax(void *port, bool preemptible)
 {
 	(void)port, (void)preemptible;
@@ -116,14 +120,12 @@ void vmt_port_relax(void *port, bool preemptible)
 
 // ---- Flushing ----------------------------------------------------------------------------------------------------
 
-// `space` is NULL and `cpus` is empty: who walks a tree on its own is known here. The tree's config named us as the
-// owner; a driver with several domains names the domain there.
+// Who walks the tables, and how these are asked to forget, each example knows for itself.
 void vmt_port_flush(void *port, const struct vmt_flush *flush)
 {
-	struct host *host = flush->space_owner;
+	struct host *host = port;
 
-	(void)port;
-	device_invalidate(&host->device, flush);
+	host->flush(flush);
 }
 
 void vmt_port_publish(void *port, _Atomic(uint64_t) *first, unsigned count)
@@ -178,7 +180,7 @@ void vmt_port_defer(void *port, struct vmt_deferred *item)
 
 static bool grace_over(struct host *host)
 {
-	for (unsigned i = 0; i < THREADS; i++) {
+	for (unsigned i = 0; i < HOST_CPUS; i++) {
 		uint64_t epoch = atomic_fetch_or_explicit(&host->reader[i].epoch, 0, memory_order_acq_rel);
 
 		if (epoch != 0 && epoch <= host->waiting_epoch)
@@ -228,34 +230,47 @@ void host_drain(struct host *host)
 
 void vmt_port_log(void *port, const char *line)
 {
-	(void)port, (void)line;
+	(void)port;
+	fprintf(stderr, "%s\n", line);
 }
 
 _Noreturn void vmt_port_fatal(void *port, const char *what)
 {
-	(void)port;
-	fprintf(stderr, "%s\n", what);
+	vmt_port_log(port, what);
 	abort();
 }
 
-bool host_open(struct host *host)
+uint64_t host_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+bool host_open(struct host *host, uint64_t bytes, unsigned frames, void (*flush)(const struct vmt_flush *flush))
 {
 	memset(host, 0, sizeof(*host));
-	host->memory = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	host->bytes = bytes;
+	host->frames = frames;
+	host->flush = flush;
+	host->memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	host->free = malloc(frames * sizeof(*host->free));
 	// Zeroed once, before the first frame is handed out, and never written by us again (vmtree/frame.h).
-	host->meta = aligned_alloc(64, TABLE_FRAMES * sizeof(*host->meta));
-	if (host->memory == MAP_FAILED || !host->meta)
+	host->meta = aligned_alloc(64, frames * sizeof(*host->meta));
+	if (host->memory == MAP_FAILED || !host->free || !host->meta)
 		return false;
-	memset(host->meta, 0, TABLE_FRAMES * sizeof(*host->meta));
+	memset(host->meta, 0, frames * sizeof(*host->meta));
 	pthread_mutex_init(&host->lock, NULL);
 	atomic_store_explicit(&host->epoch, 1, memory_order_relaxed); // 0 in a word means: in no section
-	for (unsigned i = 0; i < TABLE_FRAMES; i++)
-		host->free[host->free_count++] = RAM_BASE + i * PAGE;
+	for (unsigned i = 0; i < frames; i++)
+		host->free[host->free_count++] = HOST_BASE + i * HOST_PAGE;
 	return true;
 }
 
 void host_close(struct host *host)
 {
-	munmap(host->memory, RAM_BYTES);
+	munmap(host->memory, host->bytes);
 	free(host->meta);
+	free(host->free);
 }
