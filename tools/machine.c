@@ -88,7 +88,23 @@ static void add_port(struct launch *launch, const char *name, unsigned port, int
 	add(launch, "isa-debugcon,iobase=0x%x,chardev=%s", port, name);
 }
 
-// microvm: an ISA bus and nothing else, which is all that the protocol needs and boots fastest.
+// microvm: an ISA bus and nothing else, which is all that the protocol needs and boots fastest. A device
+// needs PCI, and the IOMMU a q35, of which is left out what can be.
+static void add_board(struct launch *launch, const struct machine_setup *setup)
+{
+	add(launch, "-M");
+	if (!setup->edu) {
+		add(launch, "microvm,isa-serial=on,pit=on,pic=on,rtc=off");
+		return;
+	}
+	add(launch, "q35,sata=off,usb=off,smbus=off,smm=off,vmport=off,hpet=off");
+	// Before the device, so that it is behind it.
+	add(launch, "-device");
+	add(launch, "intel-iommu,intremap=off,caching-mode=off,aw-bits=48");
+	add(launch, "-device");
+	add(launch, "edu,dma_mask=0xffffffffffffffff");
+}
+
 static void add_machine(struct launch *launch, const struct machine_setup *setup)
 {
 	add(launch, "-nodefaults");
@@ -96,8 +112,7 @@ static void add_machine(struct launch *launch, const struct machine_setup *setup
 	add(launch, "-no-reboot");
 	add(launch, "-display");
 	add(launch, "none");
-	add(launch, "-M");
-	add(launch, "microvm,isa-serial=on,pit=on,pic=on,rtc=off");
+	add_board(launch, setup);
 	add(launch, "-accel");
 	if (setup->kvm)
 		add(launch, "kvm");

@@ -13,6 +13,7 @@ struct machine_setup {
 	int ramdisk;        // an open file with the RAM disk
 	bool kvm;           // else TCG
 	bool icount;
+	bool edu; // the device, with an IOMMU
 	unsigned cpus;
 	uint64_t memory_bytes;
 	bool one_output; // standard output and error come through `output`, in the order they were

@@ -25,6 +25,8 @@ static const char usage[] =
 	"  --memory SIZE       its memory, 64M to 16G, with suffix K, M or G (default 1G)\n"
 	"  --file HOST[:GUEST] bring a file or a folder along, to the same path or to GUEST;\n"
 	"                      may be repeated\n"
+	"  --device edu        a device behind an IOMMU, /dev/edu; may be repeated, and is there\n"
+	"                      once\n"
 	"  --env NAME=VALUE    set a variable in the program's environment; may be repeated\n"
 	"  --cwd PATH          the program's working directory (default /)\n"
 	"  --accel auto|kvm|tcg\n"
@@ -135,6 +137,14 @@ static int parse_file(struct options *options, char *value)
 	return -1;
 }
 
+static int parse_device(struct options *options, const char *value)
+{
+	if (strcmp(value, "edu"))
+		return bad("--device", value, "must be edu");
+	options->edu = true;
+	return -1;
+}
+
 static int parse_env(struct options *options, const char *value)
 {
 	const char *equals = strchr(value, '=');
@@ -151,6 +161,7 @@ enum {
 	OPTION_MEMORY,
 	OPTION_ICOUNT,
 	OPTION_ACCEL,
+	OPTION_DEVICE,
 	OPTION_FILE,
 	OPTION_JSON,
 	OPTION_TIMEOUT,
@@ -165,6 +176,7 @@ static const struct option known[] = {
 	{"memory", required_argument, NULL, OPTION_MEMORY},
 	{"icount", no_argument, NULL, OPTION_ICOUNT},
 	{"accel", required_argument, NULL, OPTION_ACCEL},
+	{"device", required_argument, NULL, OPTION_DEVICE},
 	{"file", required_argument, NULL, OPTION_FILE},
 	{"json", required_argument, NULL, OPTION_JSON},
 	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
@@ -194,6 +206,8 @@ static int parse_one(struct options *options, int option, char *value)
 		return -1;
 	case OPTION_ACCEL:
 		return parse_accel(options, value);
+	case OPTION_DEVICE:
+		return parse_device(options, value);
 	case OPTION_FILE:
 		return parse_file(options, value);
 	case OPTION_JSON:

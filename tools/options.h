@@ -17,6 +17,7 @@ struct options {
 	uint64_t memory_bytes; // a multiple of 1 MiB
 	bool icount;
 	enum accel accel;
+	bool edu; // --device edu
 	int64_t timeout_ns; // 0: none
 	bool quiet;
 	bool dump; // the program's address space when it ends

@@ -286,6 +286,7 @@ static int prepare(struct run *run)
 	run->setup.qemu = run->qemu;
 	run->setup.kernel = run->kernel;
 	run->setup.icount = options->icount;
+	run->setup.edu = options->edu;
 	run->setup.cpus = options->cpus;
 	run->setup.memory_bytes = options->memory_bytes;
 	status = make_ramdisk(run);

@@ -4,6 +4,9 @@
  */
 #include "fs.h"
 
+#include <kernel/device.h>
+#include <kernel/eduabi.h>
+
 static ssize_t null_read(struct file *f __unused, struct io *io __unused, uint64_t pos __unused)
 {
 	return 0;
@@ -85,6 +88,8 @@ static const struct inode_ops device_ops = { .open = device_open };
 
 const struct inode_ops *device_node_ops(uint64_t rdev)
 {
+	if (rdev == DEV_EDU)
+		return &edu_inode_ops;
 	return rdev == DEV_TTY || rdev == DEV_CONSOLE ? &console_inode_ops : &device_ops;
 }
 
@@ -100,6 +105,8 @@ int dev_init(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(devices) && !err; i++)
 		err = make_node(devices[i].path, S_IFCHR | 0666, devices[i].rdev, NULL);
+	if (!err && edu_present())
+		err = make_node(EDU_PATH, S_IFCHR | 0666, DEV_EDU, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(links) && !err; i++)
 		err = make_symlink(links[i][0], links[i][1]);
 	return err;

@@ -26,6 +26,8 @@ int mm_errno(enum vmt_status status)
 		return -EHWPOISON;
 	case VMT_ERR_BUSY:
 		return -EBUSY;
+	case VMT_ERR_DEVICE:
+		return -EIO;
 	case VMT_ERR_RETRY: /* the program is to end and will not see it */
 		return -EAGAIN;
 	default: /* wrapped, outside, unmapped, and what is a matter of resources */

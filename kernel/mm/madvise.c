@@ -139,7 +139,7 @@ long sys_madvise(long addr, long len, long advice_arg)
 	if (start >= inside)
 		return -ENOMEM;
 	if (fn)
-		err = mm_errno(mm_try(fn(mm->space, start, inside - start)));
+		err = mm_errno(mm_change(fn(mm->space, start, inside - start)));
 	else if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE)
 		err = advise_populate(
 			mm, start, inside, advice == MADV_POPULATE_READ ? VMT_READ : VMT_WRITE);

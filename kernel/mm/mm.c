@@ -12,6 +12,7 @@
  */
 #include "mm_internal.h"
 #include <kernel/cpu.h>
+#include <kernel/device.h>
 #include <kernel/grace.h>
 #include <kernel/printk.h>
 #include <kernel/process.h>
@@ -160,12 +161,12 @@ void mm_get(struct mm *mm)
 	atomic_fetch_add_explicit(&mm->refs, 1, memory_order_relaxed);
 }
 
-static bool mm_get_live(struct mm *mm)
+bool mm_get_live(struct mm *mm)
 {
 	unsigned int refs = atomic_load_explicit(&mm->refs, memory_order_relaxed);
 
 	while (refs) {
-		/* Relaxed: mm_list_lock, which the caller holds, has ordered its contents. */
+		/* Relaxed: the lock by which the caller found it has ordered its contents. */
 		if (atomic_compare_exchange_weak_explicit(
 			    &mm->refs, &refs, refs + 1, memory_order_relaxed, memory_order_relaxed))
 			return true;
@@ -175,10 +176,11 @@ static bool mm_get_live(struct mm *mm)
 
 static void space_end(struct mm *mm)
 {
-	unsigned int wrong =
-		vmt_check(mm->space); /* every space ends with all its invariants proven */
 	enum vmt_status s;
+	unsigned int wrong;
 
+	device_mm_ends(mm);
+	wrong = vmt_check(mm->space); /* every space ends with all its invariants proven */
 	if (wrong)
 		panic("vmt_check: %u violations in an address space at its end", wrong);
 	totals_space_ends(mm);

@@ -66,23 +66,6 @@ void fault_totals(struct mm_totals *totals);
 
 /* ---- oom.c ---- */
 
-/*
- * Should an operation that ended with this status be tried again? VMT_ERR_RETRY: yes, unless the
- * program is to end. VMT_ERR_NO_MEMORY: yes, a few times, where something could be reclaimed.
- * *tries starts as 0.
- */
-bool mm_again(enum vmt_status status, unsigned int *tries);
-
-#define mm_try(call)                                      \
-	({                                                \
-		unsigned int mt_tries = 0;                \
-		enum vmt_status mt_status;                \
-		do {                                      \
-			mt_status = (call);               \
-		} while (mm_again(mt_status, &mt_tries)); \
-		mt_status;                                \
-	})
-
 /* Memory is out for the current task: ends the program that uses most. Waits a little if it is
  * another than the current one. */
 void oom_kill(void);
@@ -90,9 +73,6 @@ void oom_kill(void);
 void oom_totals(struct mm_totals *totals);
 
 /* ---- limits.c ---- */
-
-/* The error number for a status where Linux has no special one: never positive. */
-int mm_errno(enum vmt_status status);
 
 /* May the space grow by so many bytes (RLIMIT_AS; RLIMIT_DATA where private and writable)? */
 bool limit_allows(struct mm *mm, uint64_t length, bool data);

@@ -122,7 +122,7 @@ static long map(struct mm *mm, struct vmt_map_request *r, uint32_t flags)
 		else
 			r->flags |= VMT_MAP_FIXED;
 		mm_note_size(mm, r->length);
-		s = mm_try(vmt_map(mm->space, r, &at));
+		s = mm_change(vmt_map(mm->space, r, &at));
 	}
 	return s == VMT_OK ? (long)at : mm_errno(s);
 }
@@ -196,5 +196,5 @@ long sys_munmap(long addr, long len)
 		return -EINVAL;
 	length = MIN(length, USER_END - start);
 	mm_note_size(mm, length);
-	return mm_errno(mm_try(vmt_unmap(mm->space, start, length)));
+	return mm_errno(mm_change(vmt_unmap(mm->space, start, length)));
 }

@@ -29,7 +29,7 @@ static long do_move(struct mm *mm, const struct move *m, uint32_t flags, uint64_
 	enum vmt_status s;
 
 	mm_note_size(mm, m->old_length);
-	s = mm_try(vmt_move(mm->space, m->from, m->old_length, m->new_length, flags, to, &result));
+	s = mm_change(vmt_move(mm->space, m->from, m->old_length, m->new_length, flags, to, &result));
 	return s == VMT_OK ? (long)result : move_errno(s);
 }
 
@@ -53,7 +53,7 @@ static long shrink(struct mm *mm, const struct move *m)
 
 	if (cut) {
 		mm_note_size(mm, cut);
-		s = mm_try(vmt_unmap(mm->space, m->from + m->new_length, cut));
+		s = mm_change(vmt_unmap(mm->space, m->from + m->new_length, cut));
 	}
 	return s == VMT_OK ? (long)m->from : mm_errno(s);
 }

@@ -5,6 +5,7 @@
  */
 #include "mm_internal.h"
 #include <kernel/cpu.h>
+#include <kernel/device.h>
 #include <kernel/grace.h>
 #include <kernel/printk.h>
 #include <kernel/string.h>
@@ -101,7 +102,6 @@ uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 {
 	uint64_t pa = FRAME_NONE;
 
-	(void)port;
 	if (bytes == HUGE_SIZE)
 		return alloc_huge(zero);
 	if (!memory_low(1))
@@ -111,7 +111,11 @@ uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 		if (!memory_low(1))
 			pa = frame_alloc(0, zero ? FRAME_ZERO : 0);
 	}
-	return pa == FRAME_NONE ? VMT_NO_FRAME : pa;
+	if (pa == FRAME_NONE)
+		return VMT_NO_FRAME;
+	if (port == DEVICE_PORT)
+		device_publish(phys_to_virt(pa), PAGE_SIZE);
+	return pa;
 }
 
 void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)

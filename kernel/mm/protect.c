@@ -71,7 +71,7 @@ long sys_mprotect(long addr, long len, long protection)
 	if (prot & PROT_WRITE && !commit_allows_write(mm, start, end))
 		return -ENOMEM;
 	if (end > start)
-		err = mm_errno(mm_try(vmt_protect(mm->space, start, end - start, prot & VMT_RWX)));
+		err = mm_errno(mm_change(vmt_protect(mm->space, start, end - start, prot & VMT_RWX)));
 	else
 		err = -ENOMEM;
 	return err ? err : (uint64_t)addr + length > USER_END ? -ENOMEM : 0;
@@ -111,7 +111,7 @@ long sys_brk(long address)
 			done = brk_grow(mm, old_end, new_end);
 		} else if (new_end < old_end) {
 			mm_note_size(mm, old_end - new_end);
-			done = mm_try(vmt_unmap(mm->space, new_end, old_end - new_end)) == VMT_OK;
+			done = mm_change(vmt_unmap(mm->space, new_end, old_end - new_end)) == VMT_OK;
 		} else {
 			done = true;
 		}

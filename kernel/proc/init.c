@@ -9,6 +9,7 @@
 #include "proc.h"
 #include <kernel/boot.h>
 #include <kernel/console.h>
+#include <kernel/device.h>
 #include <kernel/grace.h>
 #include <kernel/hooks.h>
 #include <kernel/memory.h>
@@ -230,6 +231,7 @@ void kernel_main(void)
 	start_read(s);
 	tree_init();
 	mm_init();
+	devices_init();
 	err = fs_init();
 	files = err ? NULL : files_create();
 	if (!err && files)

@@ -513,6 +513,7 @@ static void device_copy_page(struct vmt_tree *tree, uint64_t addr, struct vmt_de
 		device_unref(frame);
 	}
 	txn_finish(&txn);
+	secondaries_filled(tree->space, addr, addr, VMT_SECONDARIES, &txn.batch); // whom the flush took it from
 }
 
 static void device_fetch(struct vmt_tree *tree, uint64_t addr, struct vmt_device_memory *memory, bool copied)

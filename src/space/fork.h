@@ -94,6 +94,14 @@ static inline void fork_put(struct fork *fork, struct vmt_node *to, unsigned slo
 		marker_copied(fork->to, e, to->level);
 }
 
+// Before a range joins the request. A request that grew to its hull would tell secondaries of tables between huge leaves
+// as well, whose locks are not held; so with secondaries it is flushed before.
+static void fork_make_room(struct fork *fork)
+{
+	if (fork->txn.batch.flush.count == VMT_FLUSH_RANGES && secondaries_of(fork->from) && HOLDS(HULL_IS_HELD))
+		batch_flush(&fork->txn.batch);
+}
+
 // Takes write permission from the parent's entry; what the entry is then.
 static uint64_t fork_protect(struct fork *fork, struct vmt_node *from, unsigned slot, uint64_t e)
 {
@@ -107,6 +115,7 @@ static uint64_t fork_protect(struct fork *fork, struct vmt_node *from, unsigned 
 	} while (!atomic_compare_exchange_weak_explicit(&from->table[slot], &e, next, memory_order_acq_rel,
 							memory_order_relaxed));
 	vmt_port_publish(fork->txn.port, &from->table[slot], 1);
+	fork_make_room(fork);
 	if (HOLDS(FLUSH_FORK))
 		flush_add(&fork->txn.batch.flush, addr, addr + fmt_span(from->level));
 	return next;
@@ -202,6 +211,7 @@ static unsigned fork_entries(struct fork *fork, struct vmt_node *from, struct vm
 
 		if (!e || fmt_is_table(e, from->level))
 			continue;
+		fork_make_room(fork);
 		if (!fmt_is_present(e)) // a secondary that writes to what CPUs do not see may not go on
 			entry_flush(&fork->txn, from, slot, e);
 		if (!fmt_holds_frame(e, from->level))

@@ -54,6 +54,7 @@ enum protection {
 	MOVE_RECHECKS,		// a page that somebody got a reference on meanwhile stays (22)
 	MOVE_STILL,		// a page has gone only if it was not taken back meanwhile (B3)
 	RETURN_RECHECKS,	// ... and has come only if it was not faster otherwise (B3)
+	HULL_IS_HELD,		// secondaries are told only of what the caller has locked (C3, 11)
 	DETACH_WAITS,		// a secondary that is detached is in nobody's hands any more (9)
 	MIRROR_REMOVES,		// what changes is taken from a device's tables before it is asked to forget it (C3)
 	MIRROR_WIDE,		// ... and it is asked although somebody else has taken it from there already (9)

@@ -99,7 +99,8 @@ struct vmt_tree {
 	_Atomic uint32_t gate; // see txn.h
 	// Who else translates its addresses; NULL: there never was anybody. See space/secondary.h.
 	_Atomic(struct vmt_secondaries *) secondaries;
-	// An empty table could not be folded for want of an array; vmt_reclaim sweeps and clears it. Relaxed.
+	// An empty table could not be folded for want of an array, or a mirror left one empty; vmt_reclaim sweeps and
+	// clears it. Relaxed.
 	_Atomic bool owed;
 	// Ends in 0 where the next value has to come from vmt::generation; see flush.h.
 	_Alignas(64) _Atomic uint64_t generation;

@@ -304,6 +304,44 @@ static void table_again(uint64_t seed)
 	end_with_device();
 }
 
+// ---- What lies between -------------------------------------------------------------------------------------------
+
+#define PAIRS (VMT_FLUSH_RANGES + 4)
+
+// A huge page and a table take turns. Of the tables nobody but the fork may be told while it works on what is above them:
+// others are at work there, with locks of their own.
+static void told_of_pair(void *owner, const struct vmt_change *change)
+{
+	bool *at_tables = owner;
+
+	for (uint64_t i = 0; i < PAIRS; i++)
+		if (change->end - change->start > MIB(2) && change->start < A + (2 * i + 2) * MIB(2) &&
+		    change->end > A + (2 * i + 1) * MIB(2))
+			*at_tables = true;
+}
+
+static void fork_of_pairs(uint64_t seed)
+{
+	static const struct vmt_secondary_ops pair_ops = {.issue = told_of_pair};
+	bool at_tables = false;
+	struct vmt_secondary_config config = {.ops = &pair_ops, .owner = &at_tables};
+	unsigned id;
+
+	begin_with_frames(seed, (PAIRS + 1) * 512 + 4096);
+	lib_map(&env, A, 2 * PAIRS * MIB(2), RW, 0);
+	for (uint64_t i = 0; i < PAIRS; i++) {
+		OK(ops->advise_huge(env.space, A + 2 * i * MIB(2), MIB(2), true));
+		lib_write(&env, A + 2 * i * MIB(2), 1);
+		lib_write(&env, A + (2 * i + 1) * MIB(2), 1);
+	}
+	OK(ops->secondary_attach(env.space, &config, &id));
+	fork_it(env.cpu);
+	demand(!at_tables, "a device is told of what nobody holds still");
+	ops->secondary_detach(env.space, id);
+	destroy_child();
+	end();
+}
+
 // ---- Pages that a device has for itself --------------------------------------------------------------------------
 
 // CPUs do not see it; one that touches it takes it back.
@@ -327,6 +365,7 @@ const struct protection_case secondary_cases[] = {
 	{"C5-upgrade", upgrade},
 	{"C5-upgrade-told", upgrade_told},
 	{"r08-device-walks-tables", walks_tables},
+	{"r11-fork-of-pairs", fork_of_pairs},
 	{"r09-detach-in-callback", detach_in_callback},
 	{"r10-range", range_ends},
 	{"r11-many-ranges", many_ranges},

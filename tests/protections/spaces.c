@@ -10,13 +10,18 @@ uint64_t frame, taken;
 
 static struct vmt_space *other;
 
-void begin(uint64_t seed)
+void begin_with_frames(uint64_t seed, uint64_t frames)
 {
 	static const struct sim_hostility hostility = {.cached = 100, .negative = 100};
 
-	env_open_with(&env, &(struct sim_config){.ops = sim_ops(TEST_FORMAT), .cpus = 2, .frames = 4096, .seed = seed,
+	env_open_with(&env, &(struct sim_config){.ops = sim_ops(TEST_FORMAT), .cpus = 2, .frames = frames, .seed = seed,
 						 .asids = 64, .hostility = &hostility});
 	ops = env.ops;
+}
+
+void begin(uint64_t seed)
+{
+	begin_with_frames(seed, 4096);
 }
 
 void leave(struct sim_cpu *cpu)

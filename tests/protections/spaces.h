@@ -20,6 +20,7 @@ extern uint64_t frame, taken;		// of the page at A in the beginning; of a refere
 
 // With two CPUs, of which the calling thread is the first. end: nothing is wrong in the space, and nothing is left.
 void begin(uint64_t seed);
+void begin_with_frames(uint64_t seed, uint64_t frames);
 void end(void);
 
 // Maps [A, A + length) and has CPU 0 write 1 to its first page.

@@ -33,6 +33,7 @@ def options():
         "--memory": ["0", "1M", "63M", "17G", "-1G", "much", "", "1T", "1Gx", "65537K", "99999999999999999999G"],
         "--timeout": ["0", "-1", "soon", "", "nan", "inf", "1e300"],
         "--accel": ["hax", ""],
+        "--device": ["", "vga", "edu2", "edu,dma_mask=1", "EDU"],
         "--env": ["NAME", "=VALUE", ""],
         "--cwd": ["tmp", ""],
     }.items():

@@ -13,6 +13,7 @@ struct task;
 
 /* Interrupt vectors. Higher ones have priority in the local APIC. */
 #define VECTOR_SERIAL 0x24
+#define VECTOR_DEVICE 0x25
 #define VECTOR_TIMER 0xec
 #define VECTOR_RESCHEDULE 0xed
 #define VECTOR_CALL 0xee
@@ -80,6 +81,9 @@ void smp_start_all(void);
 
 /* bootinfo.c */
 void bootinfo_read(uint64_t start_info);
+
+/* acpi.c: registers of the first VT-d unit, 0: none. With the boot tables. */
+uint64_t acpi_find_iommu(uint64_t rsdp);
 
 extern bool smap_on, slow_strings;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Reads what PVH boot hands over (hvm_start_info version 1: Xen's public arch-x86/hvm/start_info.h):
- * the memory map, the first module (the RAM disk), the command line. Called with the boot tables,
- * so everything below 4 GiB is at DIRECT_BASE.
+ * the memory map, the first module (the RAM disk), the command line, the ACPI tables. Called with the
+ * boot tables, so everything below 4 GiB is at DIRECT_BASE.
  */
 #include "arch.h"
 
@@ -66,4 +66,7 @@ void bootinfo_read(uint64_t start_info)
 	}
 	if (s->cmdline)
 		strlcpy(boot_info.cmdline, phys_to_virt(s->cmdline), sizeof(boot_info.cmdline));
+	boot_info.acpi = s->rsdp != 0;
+	if (s->rsdp)
+		boot_info.iommu = acpi_find_iommu(s->rsdp);
 }

@@ -29,6 +29,7 @@ extern char _kernel_start[], _text_start[], _text_end[], _rodata_end[], _kernel_
 static struct boot_memory early[64]; /* RAM that nobody has; start == end: unused */
 static unsigned int early_count;
 static uint64_t *root;
+static unsigned int mmio_pages; /* from MMIO_BASE on, in the one table that the APICs' are in */
 
 static void early_add(uint64_t start, uint64_t end)
 {
@@ -165,6 +166,18 @@ static void map_metadata(uint64_t start, uint64_t end)
 	}
 }
 
+volatile void *mmio_map(uint64_t pa)
+{
+	uint64_t va = MMIO_BASE + mmio_pages * PAGE_SIZE;
+
+	if (mmio_pages == 512)
+		return NULL;
+	mmio_pages++;
+	/* A new entry: nobody has kept that there was none. */
+	*entry_at(va, 0) = pa | PTE_P | PTE_W | PTE_G | PTE_NX | PTE_PCD;
+	return (volatile void *)va;
+}
+
 static void zero_metadata(uint64_t start, uint64_t end)
 {
 	uint64_t first = start >> PAGE_SHIFT, last = end >> PAGE_SHIFT;
@@ -194,8 +207,8 @@ void paging_setup(void)
 
 	root = table_alloc(&pa);
 	map_kernel_image();
-	*entry_at(MMIO_BASE, 0) = 0xfee00000 | PTE_P | PTE_W | PTE_G | PTE_NX | PTE_PCD;
-	*entry_at(MMIO_BASE + PAGE_SIZE, 0) = 0xfec00000 | PTE_P | PTE_W | PTE_G | PTE_NX | PTE_PCD;
+	mmio_map(0xfee00000); /* at MMIO_BASE: apic.c relies on the order */
+	mmio_map(0xfec00000);
 	for (unsigned int i = 0; i < b->ram_count; i++) {
 		map_direct(b->ram[i].start, b->ram[i].end);
 		map_metadata(b->ram[i].start, b->ram[i].end);

@@ -163,6 +163,9 @@ static void interrupt(struct regs *r)
 	case VECTOR_SERIAL:
 		serial_interrupt();
 		break;
+	case VECTOR_DEVICE:
+		device_interrupt();
+		break;
 	default:
 		break;
 	}

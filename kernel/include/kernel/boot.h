@@ -18,6 +18,8 @@ struct boot_info {
 	const void *initrd; /* NULL without one; stays mapped and reserved until initrd_release */
 	size_t initrd_size;
 	char cmdline[256];
+	bool acpi; /* there are ACPI tables: who is not in them is not there */
+	uint64_t iommu; /* registers of the first VT-d unit in the table DMAR; 0: none */
 };
 
 extern struct boot_info boot_info;

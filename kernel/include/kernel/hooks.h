@@ -59,6 +59,9 @@ bool mm_user_fault(struct regs *r, uint64_t address, unsigned int error);
  */
 void mm_switch(struct mm *prev, struct mm *next);
 
+/* A device's message has come (VECTOR_DEVICE). Interrupt context. (kernel/dev) */
+void device_interrupt(void);
+
 /* The last reference of a task is gone: free what hangs on t->process and t->thread. In a thread,
  * after a grace period. (kernel/proc) */
 void task_free_hook(struct task *t);

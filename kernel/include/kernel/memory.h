@@ -7,7 +7,7 @@
  *   0xffffc00000000000  struct vmt_frame, 64 bytes for each page frame number (slot 384)
  *   0xffffc80000000000  one state byte for each page frame number (slot 400, the allocator's own)
  *   0xffffffff80000000  the kernel image: text RX, rodata R, data RW (slot 511)
- *   0xffffffffc0000000  local APIC and I/O APIC, uncached
+ *   0xffffffffc0000000  registers, uncached: local APIC, I/O APIC, what mmio_map was asked for
  */
 #ifndef KERNEL_MEMORY_H
 #define KERNEL_MEMORY_H
@@ -40,6 +40,12 @@ static inline struct vmt_frame *frame_meta(uint64_t pa)
 {
 	return (struct vmt_frame *)META_BASE + (pa >> PAGE_SHIFT);
 }
+
+/*
+ * A page of device registers, uncached, mapped for ever; NULL when there is room for no more. Takes
+ * no memory. For set-up: one thread, before the first program.
+ */
+volatile void *mmio_map(uint64_t pa);
 
 /* Root of the kernel's own tables: physical address, and the 512 entries. */
 uint64_t kernel_root(void);

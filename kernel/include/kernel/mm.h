@@ -84,6 +84,12 @@ int mm_fork(struct mm *parent, struct mm **child);
 /* Takes a reference; the caller has one or knows that there is one. Any context. */
 void mm_get(struct mm *mm);
 
+/*
+ * Takes one unless the last is gone already. The caller holds what keeps the structure from being
+ * freed: the list's lock, or what device_mm_ends waits for.
+ */
+bool mm_get_live(struct mm *mm);
+
 /* Drops one. The last one frees everything: may sleep, preemption on. NULL is allowed. */
 void mm_put(struct mm *mm);
 
@@ -248,5 +254,38 @@ void mm_dump(struct mm *mm);
  * period. Returns frames freed, roughly. Preemption on, no locks of the library or of this layer.
  */
 uint64_t mm_reclaim(uint64_t frames);
+
+/* ---- Calling the library ---- */
+
+/*
+ * Should an operation that ended with this status be tried again? VMT_ERR_RETRY: yes, unless the
+ * program is to end. VMT_ERR_NO_MEMORY: yes, a few times, where something could be reclaimed.
+ * *tries starts as 0.
+ */
+bool mm_again(enum vmt_status status, unsigned int *tries);
+
+#define mm_try(call)                                      \
+	({                                                \
+		unsigned int mt_tries = 0;                \
+		enum vmt_status mt_status;                \
+		do {                                      \
+			mt_status = (call);               \
+		} while (mm_again(mt_status, &mt_tries)); \
+		mt_status;                                \
+	})
+
+/*
+ * The same for changes of what is mapped. Where a device has not answered they are done all the same:
+ * the program has what it asked for, and what the device may still reach is given to nobody
+ * (vmtree/secondary.h).
+ */
+#define mm_change(call)                                                \
+	({                                                             \
+		enum vmt_status mc_status = mm_try(call);              \
+		mc_status == VMT_ERR_DEVICE ? VMT_OK : mc_status;      \
+	})
+
+/* The error number for a status where Linux has no special one: never positive. */
+int mm_errno(enum vmt_status status);
 
 #endif

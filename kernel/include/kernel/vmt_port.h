@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The library's port for this kernel, the part that the library inlines: compile src/vmtree.c with
- * -DVMT_PORT_INLINE='<kernel/vmt_port.h>'. The rest is kernel/mm/port.c.
+ * -DVMT_PORT_INLINE='<kernel/vmt_port.h>', and for the format that devices walk also with
+ * -DVMT_PORT_WALKED_BY_DEVICES. The rest is kernel/mm/port.c, tlb.c and domain.c.
  *
  * The library's own files are compiled in the same unit, so this header brings in no other header
  * of the kernel and repeats three offsets and two addresses; port.c asserts that they are the
@@ -85,7 +86,11 @@ static inline void vmt_port_read_exit(void *port)
 	vmt_port_preempt_on(port);
 }
 
-/* x86-64 walkers read through the caches and never keep an entry that was not present. */
+/*
+ * x86-64 walkers read through the caches and never keep an entry that was not present. Devices may
+ * not: in their format the function is not inlined, it is domain.c's.
+ */
+#ifndef VMT_PORT_WALKED_BY_DEVICES
 #define VMT_PORT_PUBLISH
 static inline void vmt_port_publish(void *port, _Atomic(uint64_t) *first, unsigned count)
 {
@@ -93,5 +98,6 @@ static inline void vmt_port_publish(void *port, _Atomic(uint64_t) *first, unsign
 	(void)first;
 	(void)count;
 }
+#endif
 
 #endif

@@ -112,6 +112,12 @@ static inline void invpcid(uint64_t type, uint64_t pcid, uint64_t va)
 	__asm__ volatile("invpcid %1, %0" ::"r"(type), "m"(d) : "memory");
 }
 
+/* Writes the cache line that holds this byte back to memory. */
+static inline void clflush(const volatile void *p)
+{
+	__asm__ volatile("clflush %0" : "+m"(*(volatile char *)p));
+}
+
 static inline void outb(uint16_t port, uint8_t v)
 {
 	__asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(port));
@@ -125,6 +131,14 @@ static inline void outw(uint16_t port, uint16_t v)
 static inline void outl(uint16_t port, uint32_t v)
 {
 	__asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(port));
+}
+
+static inline uint32_t inl(uint16_t port)
+{
+	uint32_t v;
+
+	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
+	return v;
 }
 
 static inline uint8_t inb(uint16_t port)
