@@ -117,10 +117,10 @@ struct vmt_mirror_config {
 
 // Makes a mirror of a live space. VMT_ERR_UNALIGNED, VMT_ERR_EMPTY, VMT_ERR_OUTSIDE: the range, or the target cannot
 // hold all of it; VMT_ERR_SIZE: the target's pages are larger than the space's; VMT_ERR_ARGUMENT: an `offset` that is
-// no multiple of the page size, or without target an eager mirror or any offset; VMT_ERR_LIMIT; VMT_ERR_NO_MEMORY. An
-// eager one is complete when this returns: VMT_ERR_NO_MEMORY also for want of tables, VMT_ERR_EXISTS where something
-// else is in the target; then it is ended again. VMT_ERR_DEVICE: meanwhile the device did not answer, and `*mirror` is
-// there, lost.
+// no multiple of the page size, or without target an eager mirror, device memory or any offset; VMT_ERR_LIMIT;
+// VMT_ERR_NO_MEMORY. An eager one is complete when this returns: VMT_ERR_NO_MEMORY also for want of tables,
+// VMT_ERR_EXISTS where something else is in the target; then it is ended again. VMT_ERR_DEVICE: meanwhile the device
+// did not answer, and `*mirror` is there, lost.
 enum vmt_status vmt_mirror_create(struct vmt_space *space, const struct vmt_mirror_config *config,
 				  struct vmt_mirror **mirror);
 

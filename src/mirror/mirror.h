@@ -265,7 +265,8 @@ static enum vmt_status mirror_check(const struct vmt_space *space, const struct 
 
 	if (status != VMT_OK)
 		return status;
-	if (config->offset & VMT_PAGE_MASK || (!target && (config->mode == VMT_MIRROR_EAGER || config->offset)))
+	if (config->offset & VMT_PAGE_MASK ||
+	    (!target && (config->mode == VMT_MIRROR_EAGER || config->offset || config->memory)))
 		return VMT_ERR_ARGUMENT;
 	if (!target)
 		return VMT_OK;
