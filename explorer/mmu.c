@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: MIT
+// The MMUs of the CPUs, as hostile as the architecture lets them be. After each write to memory, and after each flush,
+// each MMU loads whatever it could load for the addresses that are watched, also by way of entries that it has kept,
+// and keeps all of it until a flush takes it. What is kept is therefore not the state of one MMU but everything that it
+// may have cached by now, whenever it took its steps: for each thing kept there is an MMU that has loaded just this. So
+// no choice is left to the scheduler, and nothing is missed.
+//
+// A CPU that accesses memory uses the oldest translation that permits it; where that is not what the tables say, also
+// the other one is tried, in which its MMU had kept nothing. Decoding is the simulated machine's, which
+// shares nothing with the library.
+#include <string.h>
+
+#include <vmtree/port.h>
+
+#include "explore.h"
+
+#define WATCHED 4
+#define LEVELS	3	// of the format's
+#define KEPT	4	// of each kind, for one address and level: more is an error by itself
+#define SPACES	3	// that a CPU has an identifier for
+
+#define DECODER sim_decode_sv39
+
+struct leaf {
+	uint64_t pa;		// of the page of the address that is watched
+	unsigned may;
+	bool accessed, dirty;
+};
+
+// What one CPU keeps for one space.
+struct identifier {
+	struct vmt_space *space;
+	uint64_t root, generation;
+	// On the way into the space it takes part in flushes, but has loaded the root only behind that.
+	enum { AWAY, ENTERING, IN_USE } state;
+	unsigned tables[WATCHED][LEVELS], leaves[WATCHED];
+	uint64_t table[WATCHED][LEVELS][KEPT];
+	struct leaf leaf[WATCHED][KEPT];
+};
+
+static struct identifier identifiers[XP_CPUS][SPACES];
+static uint64_t watched[WATCHED];
+static unsigned watched_count;
+
+void xp_mmu_reset(void)
+{
+	memset(identifiers, 0, sizeof(identifiers));
+	watched_count = 0;
+}
+
+void xp_watch(uint64_t va)
+{
+	if (watched_count == WATCHED)
+		xp_fail("a scenario watches too many addresses");
+	watched[watched_count++] = va;
+}
+
+// ---- Loading -----------------------------------------------------------------------------------------------------
+
+static void keep_table(struct identifier *id, unsigned at, unsigned level, uint64_t pa)
+{
+	unsigned *count = &id->tables[at][level];
+
+	for (unsigned i = 0; i < *count; i++) {
+		if (id->table[at][level][i] == pa)
+			return;
+	}
+	if (*count == KEPT)
+		xp_fail("more tables for one address than an MMU of the explorer keeps");
+	id->table[at][level][(*count)++] = pa;
+}
+
+static void keep_leaf(struct identifier *id, unsigned at, const struct leaf *leaf)
+{
+	unsigned *count = &id->leaves[at];
+
+	for (unsigned i = 0; i < *count; i++) {
+		const struct leaf *kept = &id->leaf[at][i];
+
+		if (kept->pa != leaf->pa)
+			xp_fail("two translations of one address at once: %#llx to %#llx and %#llx",
+				(unsigned long long)watched[at], (unsigned long long)kept->pa,
+				(unsigned long long)leaf->pa);
+		if (kept->may == leaf->may && kept->accessed == leaf->accessed && kept->dirty == leaf->dirty)
+			return;
+	}
+	// Of those that differ in marks alone the oldest are the most hostile.
+	if (*count < KEPT)
+		id->leaf[at][(*count)++] = *leaf;
+}
+
+static void load_entry(struct identifier *id, unsigned at, unsigned level, uint64_t table)
+{
+	uint64_t va = watched[at], pa = table + sim_index(&DECODER, level, va) * 8;
+	_Atomic uint64_t *word = xp_frame_ptr(pa);
+	struct sim_entry entry;
+
+	if (!word || xp_frame_is_free(table))
+		xp_fail("an MMU walks a table that is free: %#llx", (unsigned long long)table);
+	xp_mmu_reads(xp_place(word));
+	DECODER.decode(atomic_load_explicit(word, memory_order_relaxed), level, &entry);
+	if (entry.kind == SIM_ENTRY_BROKEN)
+		xp_fail("an entry is broken: %s", entry.broken);
+	if (entry.kind == SIM_ENTRY_TABLE)
+		keep_table(id, at, level - 1, entry.pa);
+	if (entry.kind == SIM_ENTRY_LEAF)
+		keep_leaf(id, at, &(struct leaf){
+			.pa = sim_entry_pa(&DECODER, &entry, level, va) & ~VMT_PAGE_MASK,
+			.may = entry.may, .accessed = entry.accessed, .dirty = entry.dirty});
+}
+
+static void load(struct identifier *id)
+{
+	for (unsigned at = 0; at < watched_count; at++) {
+		keep_table(id, at, LEVELS - 1, id->root);
+		for (unsigned level = LEVELS; level-- > 0;) {
+			for (unsigned i = 0; i < id->tables[at][level]; i++)
+				load_entry(id, at, level, id->table[at][level][i]);
+		}
+	}
+}
+
+void xp_mmu_load(void)
+{
+	for (unsigned cpu = 0; cpu < XP_CPUS; cpu++) {
+		for (unsigned i = 0; i < SPACES; i++) {
+			if (identifiers[cpu][i].state == IN_USE)
+				load(&identifiers[cpu][i]);
+		}
+	}
+}
+
+// ---- Flushes -----------------------------------------------------------------------------------------------------
+
+static bool covers(const struct vmt_flush *flush, uint64_t va)
+{
+	bool covered = flush->all;
+
+	for (unsigned i = 0; i < flush->count; i++)
+		covered |= va >= flush->ranges[i].start && va < flush->ranges[i].end;
+	return covered;
+}
+
+static void forget(struct identifier *id, unsigned at, bool tables)
+{
+	id->leaves[at] = 0;
+	for (unsigned level = 0; level < LEVELS && tables; level++)
+		id->tables[at][level] = 0;
+}
+
+void xp_mmu_flush(unsigned cpu, const struct vmt_flush *flush)
+{
+	for (unsigned i = 0; i < SPACES; i++) {
+		struct identifier *id = &identifiers[cpu][i];
+
+		if (id->space != flush->space || !id->space)
+			continue;
+		// One that is not in use is flushed when vmt_activate returns another generation.
+		if (id->state == AWAY && flush->generation)
+			continue;
+		for (unsigned at = 0; at < watched_count; at++) {
+			if (covers(flush, watched[at]))
+				forget(id, at, flush->tables);
+		}
+		if (flush->generation == id->generation + 1)
+			id->generation++;
+	}
+	xp_mmu_load();
+}
+
+// The CPU that has a translation to a page, or an entry that leads to a table; XP_CPUS: none.
+static unsigned who_has(uint64_t pa, bool table)
+{
+	for (unsigned n = 0; n < XP_CPUS * SPACES * watched_count; n++) {
+		const struct identifier *id = &identifiers[n / watched_count / SPACES][n / watched_count % SPACES];
+		unsigned at = n % watched_count;
+
+		for (unsigned i = 0; i < id->leaves[at] && id->state == IN_USE && !table; i++) {
+			if (id->leaf[at][i].pa == pa)
+				return n / watched_count / SPACES;
+		}
+		for (unsigned i = 0; i < (LEVELS - 1) * KEPT && id->state == IN_USE && table; i++) {
+			if (i % KEPT < id->tables[at][i / KEPT] && id->table[at][i / KEPT][i % KEPT] == pa)
+				return n / watched_count / SPACES;
+		}
+	}
+	return XP_CPUS;
+}
+
+bool xp_mmu_has(uint64_t pa)
+{
+	return who_has(pa, false) < XP_CPUS;
+}
+
+bool xp_mmu_translates(uint64_t va)
+{
+	for (unsigned n = 0; n < XP_CPUS * SPACES * watched_count; n++) {
+		const struct identifier *id = &identifiers[n / watched_count / SPACES][n / watched_count % SPACES];
+		unsigned at = n % watched_count;
+
+		if (id->state == IN_USE && watched[at] == va && id->leaves[at])
+			return true;
+	}
+	return false;
+}
+
+void xp_mmu_free(uint64_t pa)
+{
+	unsigned reader = who_has(pa, false), walker = who_has(pa, true);
+
+	if (reader < XP_CPUS)
+		xp_fail("a page is freed that CPU %u has a translation of", reader);
+	if (walker < XP_CPUS)
+		xp_fail("a table is freed that CPU %u has an entry for", walker);
+}
+
+uint64_t xp_mmu_hash(void)
+{
+	uint64_t hash = 0;
+
+	for (unsigned n = 0; n < XP_CPUS * SPACES; n++) {
+		const struct identifier *id = &identifiers[n / SPACES][n % SPACES];
+
+		if (!id->space)
+			continue;
+		hash = xp_mix(hash, id->generation * 4 + id->state);
+		for (unsigned at = 0; at < watched_count; at++) {
+			for (unsigned level = 0; level < LEVELS - 1; level++) {
+				for (unsigned i = 0; i < id->tables[at][level]; i++)
+					hash = xp_mix(hash, id->table[at][level][i] + level + 1);
+			}
+			for (unsigned i = 0; i < id->leaves[at]; i++) {
+				const struct leaf *leaf = &id->leaf[at][i];
+
+				hash = xp_mix(hash, leaf->pa + leaf->may * 4u + leaf->accessed * 2u + leaf->dirty);
+			}
+		}
+	}
+	return hash;
+}
+
+// ---- CPUs --------------------------------------------------------------------------------------------------------
+
+static struct identifier *identifier_in_use(void)
+{
+	for (unsigned i = 0; i < SPACES; i++) {
+		if (identifiers[xp_cpu()][i].state == IN_USE)
+			return &identifiers[xp_cpu()][i];
+	}
+	xp_fail("a CPU that uses no space accesses memory");
+}
+
+static struct identifier *identifier_of(struct vmt_space *space)
+{
+	for (unsigned i = 0; i < SPACES; i++) {
+		struct identifier *id = &identifiers[xp_cpu()][i];
+
+		if (id->space == space)
+			return id;
+		if (!id->space) {
+			id->space = space;
+			id->root = vmt_space_root(space);
+			return id;
+		}
+	}
+	xp_fail("a CPU uses too many spaces");
+}
+
+static void check_kept(const struct identifier *id)
+{
+	for (unsigned at = 0; at < watched_count; at++) {
+		for (unsigned i = 0; i < id->leaves[at]; i++) {
+			if (xp_frame_is_free(id->leaf[at][i].pa))
+				xp_fail("CPU %u comes back to a translation of a page that is free", xp_cpu());
+		}
+	}
+}
+
+void xp_activate(struct vmt_space *space)
+{
+	struct identifier *id = identifier_of(space);
+	uint64_t generation;
+
+	id->state = ENTERING;
+	generation = vmt_activate(space);
+	if (generation != id->generation) {
+		for (unsigned at = 0; at < watched_count; at++)
+			forget(id, at, true);
+	}
+	id->generation = generation;
+	id->state = IN_USE;
+	check_kept(id);
+	xp_mmu_load();
+	xp_trace_say("uses a space, generation %llu", (unsigned long long)generation);
+}
+
+void xp_deactivate(void)
+{
+	struct identifier *id = identifier_in_use();
+
+	id->state = AWAY;
+	vmt_deactivate(id->space);
+}
+
+// ---- Accesses ----------------------------------------------------------------------------------------------------
+
+static unsigned watched_at(uint64_t va)
+{
+	for (unsigned at = 0; at < watched_count; at++) {
+		if (watched[at] == va)
+			return at;
+	}
+	xp_fail("an access to an address that is not watched");
+}
+
+static struct leaf *leaf_for(struct identifier *id, unsigned at, bool write)
+{
+	for (unsigned i = 0; i < id->leaves[at]; i++) {
+		if (!write || id->leaf[at][i].may & SIM_MAY_WRITE)
+			return &id->leaf[at][i];
+	}
+	return NULL;
+}
+
+static void drop_leaf(struct identifier *id, unsigned at, struct leaf *leaf)
+{
+	unsigned i = (unsigned)(leaf - id->leaf[at]);
+
+	id->leaves[at]--;
+	memmove(leaf, leaf + 1, (id->leaves[at] - i) * sizeof(*leaf));
+}
+
+// The entry for the address, as the tables are now.
+static _Atomic uint64_t *find_entry(const struct identifier *id, uint64_t va, struct sim_entry *entry)
+{
+	uint64_t table = id->root;
+
+	for (unsigned level = LEVELS;;) {
+		_Atomic uint64_t *word = xp_frame_ptr(table + sim_index(&DECODER, --level, va) * 8);
+
+		DECODER.decode(atomic_load_explicit(word, memory_order_relaxed), level, entry);
+		if (entry->kind == SIM_ENTRY_LEAF)
+			entry->pa = sim_entry_pa(&DECODER, entry, level, va);
+		if (entry->kind != SIM_ENTRY_TABLE)
+			return word;
+		table = entry->pa;
+	}
+}
+
+// Sets the marks of the access in the entry. False: the entry is another one by now.
+static bool mark(struct identifier *id, unsigned at, const struct leaf *leaf, bool write)
+{
+	uint64_t bits = DECODER.accessed | (write ? DECODER.dirty : 0);
+	struct sim_entry entry;
+	_Atomic uint64_t *word = find_entry(id, watched[at], &entry);
+
+	if (entry.kind != SIM_ENTRY_LEAF || entry.pa != leaf->pa || (write && !(entry.may & SIM_MAY_WRITE)))
+		return false;
+	if ((atomic_load_explicit(word, memory_order_relaxed) & bits) != bits) {
+		atomic_fetch_or_explicit(word, bits, memory_order_relaxed);
+		xp_happened(xp_place(word), XP_BOTH);
+		xp_mmu_load();
+	}
+	return true;
+}
+
+// Where what is kept is not what the tables say: an MMU that has kept nothing finds that.
+static void maybe_forget(struct identifier *id, unsigned at, bool write)
+{
+	const struct leaf *leaf = leaf_for(id, at, write);
+	struct sim_entry entry;
+
+	if (!leaf)
+		return;
+	find_entry(id, watched[at], &entry);
+	if (entry.kind == SIM_ENTRY_LEAF && entry.pa == leaf->pa && (!write || entry.may & SIM_MAY_WRITE))
+		return;
+	if (xp_either()) {
+		forget(id, at, true);
+		load(id);
+	}
+}
+
+// One try. False: a fault.
+static bool access(uint64_t va, bool write, uint64_t *value, const void *pc)
+{
+	unsigned at = watched_at(va);
+	struct identifier *id;
+	_Atomic uint64_t *word;
+	struct leaf *leaf;
+
+	xp_event(XP_ACCESS, XP_NOWHERE, 0, write ? XP_BOTH : XP_READ, true, pc);
+	id = identifier_in_use();
+	maybe_forget(id, at, write);
+	leaf = leaf_for(id, at, write);
+	while (leaf && !(leaf->accessed && (!write || leaf->dirty)) && !mark(id, at, leaf, write)) {
+		drop_leaf(id, at, leaf);
+		leaf = leaf_for(id, at, write);
+	}
+	xp_remember(xp_cpu(), leaf ? leaf->pa + leaf->may : 0);
+	if (!leaf) {
+		xp_trace_say("faults at %#llx", (unsigned long long)va);
+		return false;
+	}
+	if (xp_frame_is_free(leaf->pa))
+		xp_fail("a CPU uses a stale translation of a page that is free");
+	word = xp_frame_ptr(leaf->pa);
+	if (write)
+		atomic_store_explicit(word, *value, memory_order_relaxed);
+	else
+		*value = atomic_load_explicit(word, memory_order_relaxed);
+	xp_happened(xp_place(word), write ? XP_WRITE : XP_READ);
+	xp_trace_say("%s %llu at %#llx, page %#llx", write ? "writes" : "reads", (unsigned long long)*value,
+		     (unsigned long long)va, (unsigned long long)leaf->pa);
+	return true;
+}
+
+static enum vmt_status access_with_faults(uint64_t va, bool write, uint64_t *value, const void *pc)
+{
+	for (unsigned round = 0; !access(va, write, value, pc); round++) {
+		enum vmt_status status = vmt_fault(identifier_in_use()->space, va, write ? VMT_WRITE : VMT_READ, NULL);
+
+		if (status != VMT_OK)
+			return status;
+		if (round == 100)
+			xp_fail("no progress: a CPU faults again and again");
+	}
+	return VMT_OK;
+}
+
+enum vmt_status xp_read(uint64_t va, uint64_t *value)
+{
+	return access_with_faults(va, false, value, __builtin_return_address(0));
+}
+
+enum vmt_status xp_write(uint64_t va, uint64_t value)
+{
+	return access_with_faults(va, true, &value, __builtin_return_address(0));
+}

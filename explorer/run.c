@@ -1,0 +1,564 @@
+// SPDX-License-Identifier: MIT
+// One execution: CPUs as fibers on one host thread, events as scheduling points, histories as the state.
+//
+// The *history* of a CPU is a hash of what it has done and from whose writes it has read. Memory is what the histories
+// have made of it, so two executions with equal histories (and MMUs that keep the same) have the same future; search.c
+// goes on with one of them.
+//
+// A loop that waits calls vmt_port_relax. A round in which nothing was written and everything read as before would be
+// the same again, so the CPU goes on when something that it read has been written. If it has written itself, it goes on
+// when each of the others that could has done something: so a schedule is fair, and a CPU that goes round for ever
+// although all others are given their turn is a livelock.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "port.h"
+
+#define STACK	   (256u << 10)
+#define MOST_STEPS 20000	// in one execution; the longest that ends takes a tenth of it
+#define WATCHES	   128
+#define DEPTH	   64
+#define LOG_BYTES  1024
+
+enum state { READY, WAITING, RELAXING, DONE };
+
+struct fiber {
+	jmp_buf base, at;
+	bool made, begun;
+	void (*body)(void);
+	enum state state;
+	bool (*ready)(unsigned cpu);
+	const char *waits_for;
+	struct { uint32_t place; uint64_t version; } watch[WATCHES];
+	unsigned watches;
+	bool wrote;			// in this round of its loop
+	unsigned lets_pass;		// a bit for each CPU that has to do something first
+	uint64_t history, order;	// order: by interrupts
+	const void *stack[DEPTH];
+	unsigned depth;
+	_Alignas(64) char memory[STACK];
+};
+
+static struct fiber fibers[XP_CPUS + 1];
+static jmp_buf host;
+static unsigned current, speaks_as;
+static bool exploring, in_grace, all_visible;
+static xp_chooser *chooser;
+static const struct scenario *scenario;
+static struct xp_result *result;
+static uint64_t points;
+
+static uint64_t version[XP_PLACES];	// the history of who wrote there last
+static uint32_t versioned[XP_PLACES], execution;
+
+// Over all executions: who has read and written each place, a bit for each CPU.
+#define BY_MMU 0x80
+static uint8_t readers[XP_PLACES], writers[XP_PLACES];
+static bool grew;
+
+static char log_text[LOG_BYTES];
+
+uint64_t xp_mix(uint64_t a, uint64_t b)
+{
+	uint64_t x = (a ^ (b + 0x9e3779b97f4a7c15u + (a << 6) + (a >> 2))) * 0xff51afd7ed558ccdu;
+
+	x = (x ^ x >> 32) * 0xc4ceb9fe1a85ec53u;
+	return x ^ x >> 29;
+}
+
+unsigned xp_self(void)
+{
+	return current;
+}
+
+unsigned xp_clock_self(void)
+{
+	return in_grace ? XP_GRACE : current;
+}
+
+void xp_as(unsigned cpu)
+{
+	speaks_as = cpu;
+}
+
+unsigned xp_cpu(void)
+{
+	return current == XP_BOOT ? speaks_as : current;
+}
+
+bool xp_exploring(void)
+{
+	return exploring;
+}
+
+unsigned xp_running_cpus(void)
+{
+	return scenario->cpus;
+}
+
+void xp_grace(bool on)
+{
+	in_grace = on;
+}
+
+void xp_enter(const void *pc)
+{
+	struct fiber *fiber = &fibers[current];
+
+	if (fiber->depth < DEPTH)
+		fiber->stack[fiber->depth] = pc;
+	fiber->depth++;
+}
+
+void xp_leave(void)
+{
+	fibers[current].depth--;
+}
+
+void xp_log(const char *line)
+{
+	size_t used = strlen(log_text);
+
+	snprintf(log_text + used, sizeof(log_text) - used, "; %s", line);
+}
+
+// ---- Fibers ------------------------------------------------------------------------------------------------------
+
+static void fiber_finished(void);
+
+static void fiber_main(void)
+{
+	// Each execution begins here again, whatever the one before has left on the stack.
+	_setjmp(fibers[current].base);
+	fibers[current].body();
+	fiber_finished();
+}
+
+static _Noreturn void go(unsigned next)
+{
+	struct fiber *fiber = &fibers[next];
+
+	current = next;
+	if (fiber->begun)
+		_longjmp(fiber->at, 1);
+	fiber->begun = true;
+	if (!fiber->made) {
+		ucontext_t context;
+
+		fiber->made = true;
+		getcontext(&context);
+		context.uc_stack.ss_sp = fiber->memory;
+		context.uc_stack.ss_size = sizeof(fiber->memory);
+		context.uc_link = NULL;
+		makecontext(&context, fiber_main, 0);
+		setcontext(&context);
+	}
+	_longjmp(fiber->base, 1);
+}
+
+static void switch_to(unsigned next)
+{
+	if (next != current && !_setjmp(fibers[current].at))
+		go(next);
+}
+
+static _Noreturn void end_execution(enum outcome outcome)
+{
+	result->outcome = outcome;
+	_longjmp(host, 1);
+}
+
+void xp_fail(const char *format, ...)
+{
+	va_list arguments;
+	size_t used;
+
+	va_start(arguments, format);
+	vsnprintf(result->message, sizeof(result->message), format, arguments);
+	va_end(arguments);
+	used = strlen(result->message);
+	snprintf(result->message + used, sizeof(result->message) - used, "%s", log_text);
+	xp_trace_say("%s", "here");
+	end_execution(XP_FAILED);
+}
+
+// ---- Scheduling --------------------------------------------------------------------------------------------------
+
+static uint64_t version_of(uint32_t place)
+{
+	return versioned[place] == execution ? version[place] : 0;
+}
+
+// Has somebody else written what the CPU has read in this round? More than fits was not all watched.
+static bool has_changed(const struct fiber *fiber)
+{
+	for (unsigned i = 0; i < fiber->watches; i++) {
+		if (version_of(fiber->watch[i].place) != fiber->watch[i].version)
+			return true;
+	}
+	return false;
+}
+
+// `patient`: a loop that has only its own writes to go on for stands back.
+static bool can_go_on(unsigned cpu, bool patient)
+{
+	const struct fiber *fiber = &fibers[cpu];
+
+	switch (fiber->state) {
+	case READY:
+		return true;
+	case WAITING:
+		return fiber->ready(cpu);
+	case RELAXING:
+		return (fiber->ready && fiber->ready(cpu)) || has_changed(fiber) ||
+		       ((fiber->wrote || fiber->watches == WATCHES) && (!patient || !fiber->lets_pass));
+	default:
+		return false;
+	}
+}
+
+static uint8_t enabled_cpus(bool patient)
+{
+	uint8_t enabled = 0;
+
+	for (unsigned cpu = 0; cpu < scenario->cpus; cpu++)
+		enabled |= (uint8_t)(can_go_on(cpu, patient) << cpu);
+	return enabled;
+}
+
+unsigned xp_default(const struct xp_choice *choice)
+{
+	unsigned next = choice->current;
+
+	if (choice->goes_on)
+		return choice->current;
+	do
+		next = (next + 1) % (XP_CPUS + 1);
+	while (!(choice->enabled >> next & 1));
+	return next;
+}
+
+static _Noreturn void deadlock(void)
+{
+	char text[256] = "";
+	size_t used = 0;
+
+	for (unsigned cpu = 0; cpu < scenario->cpus; cpu++) {
+		const struct fiber *fiber = &fibers[cpu];
+
+		if (fiber->state != DONE)
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "; CPU %u waits for %s", cpu,
+						 fiber->waits_for);
+	}
+	xp_fail("nobody can go on%s", text);
+}
+
+// Asks what decides, and writes down where that is not the usual.
+static unsigned decide(const struct xp_choice *choice)
+{
+	unsigned next = chooser(choice);
+
+	if (next == XP_CPUS)
+		end_execution(XP_CUT);
+	if (next != xp_default(choice)) {
+		if (result->deviations < sizeof(result->deviation) / sizeof(*result->deviation))
+			result->deviation[result->deviations] = (struct xp_deviation){choice->event, next};
+		result->deviations++;
+	}
+	return next;
+}
+
+static uint64_t next_point(void)
+{
+	if (++points > MOST_STEPS)
+		xp_fail("no progress in %u steps", MOST_STEPS);
+	return points;
+}
+
+// Who comes next. Each time has a number, by which schedules are written down.
+static unsigned choose(bool goes_on, bool visible)
+{
+	struct xp_choice choice = {.current = current, .goes_on = goes_on, .event = next_point()};
+
+	if (!visible && !all_visible)
+		return current;
+	choice.enabled = enabled_cpus(true);
+	if (!choice.enabled)
+		choice.enabled = enabled_cpus(false);
+	if (!choice.enabled)
+		deadlock();
+	return decide(&choice);
+}
+
+bool xp_either(void)
+{
+	bool second;
+
+	if (!exploring)
+		return false;
+	second = decide(&(struct xp_choice){.current = XP_CPUS, .either = true, .enabled = 3, .event = next_point()});
+	xp_remember(current, second);
+	return second;
+}
+
+static void fiber_finished(void)
+{
+	bool all = true;
+
+	if (current == XP_BOOT)
+		end_execution(XP_FINE);
+	fibers[current].state = DONE;
+	xp_remember(current, UINT64_MAX);
+	for (unsigned cpu = 0; cpu < XP_CPUS; cpu++) {
+		fibers[cpu].lets_pass &= ~(1u << current);
+		all &= fibers[cpu].state == DONE;
+	}
+	if (all)
+		end_execution(XP_FINE);
+	go(choose(false, true));
+}
+
+void xp_wait(bool (*ready)(unsigned cpu), const char *for_what)
+{
+	struct fiber *fiber = &fibers[current];
+
+	fiber->state = WAITING;
+	fiber->ready = ready;
+	fiber->waits_for = for_what;
+	fiber->lets_pass = 0;
+	switch_to(choose(false, true));
+	xp_remember(current, WAITING);
+	fiber->state = READY;
+}
+
+void xp_relax(bool (*also)(unsigned cpu), const void *pc)
+{
+	struct fiber *fiber = &fibers[current];
+
+	if (xp_tracing())
+		xp_trace_note(&(struct xp_note){.cpu = current, .place = XP_NOWHERE, .number = points + 1,
+						.pc = pc});
+	xp_trace_say("waits");
+	fiber->state = RELAXING;
+	fiber->ready = also;
+	fiber->waits_for = "a change of what it has read";
+	fiber->lets_pass = 0;
+	for (unsigned cpu = 0; cpu < scenario->cpus; cpu++)
+		fiber->lets_pass |= (unsigned)(cpu != current && can_go_on(cpu, true)) << cpu;
+	switch_to(choose(false, true));
+	xp_remember(current, RELAXING);
+	fiber->state = READY;
+	fiber->watches = 0;
+	fiber->wrote = false;
+}
+
+// ---- Events ------------------------------------------------------------------------------------------------------
+
+static bool is_visible(uint32_t place)
+{
+	uint8_t all = readers[place] | writers[place];
+
+	return writers[place] && all & (all - 1);
+}
+
+static void note_access(uint32_t place, enum access access, uint8_t who)
+{
+	bool was = is_visible(place);
+
+	if (access & XP_READ)
+		readers[place] |= who;
+	if (access & XP_WRITE)
+		writers[place] |= who;
+	grew |= !was && is_visible(place);
+}
+
+void xp_mmu_reads(uint32_t place)
+{
+	if (exploring)
+		note_access(place, XP_READ, BY_MMU);
+}
+
+bool xp_visible_grew(void)
+{
+	bool did = grew;
+
+	grew = false;
+	return did;
+}
+
+void xp_forget_visible(void)
+{
+	memset(readers, 0, sizeof(readers));
+	memset(writers, 0, sizeof(writers));
+	grew = false;
+}
+
+static void trace_event(uint32_t place, enum access access, const void *pc)
+{
+	struct xp_note note = {.cpu = current, .place = place, .access = access, .number = points, .pc = pc};
+	const struct fiber *fiber = &fibers[current];
+	unsigned depth = fiber->depth < DEPTH ? fiber->depth : DEPTH;
+
+	for (unsigned i = 0; i < sizeof(note.stack) / sizeof(*note.stack) && i < depth; i++)
+		note.stack[i] = fiber->stack[depth - 1 - i];
+	xp_trace_note(&note);
+}
+
+void xp_event(enum event event, uint32_t place, unsigned count, enum access access, bool always, const void *pc)
+{
+	bool visible = always;
+
+	if (in_grace || !exploring)
+		return;
+	for (uint32_t at = place; at < place + count; at++) {
+		note_access(at, access, (uint8_t)(1u << current));
+		visible |= is_visible(at);
+	}
+	switch_to(choose(true, visible));
+	// Whatever it is, the CPU has come further.
+	xp_remember(current, place * UINT64_C(16) + event);
+	for (unsigned cpu = 0; cpu < XP_CPUS; cpu++)
+		fibers[cpu].lets_pass &= ~(1u << current);
+	if (xp_tracing())
+		trace_event(place, access, pc);
+}
+
+// What the CPU writes itself is no change for it to go on for.
+static void write_version(struct fiber *fiber, uint32_t place)
+{
+	uint64_t old = version_of(place);
+
+	version[place] = fiber->history;
+	versioned[place] = execution;
+	fiber->wrote = true;
+	for (unsigned i = 0; i < fiber->watches; i++) {
+		if (fiber->watch[i].place == place && fiber->watch[i].version == old)
+			fiber->watch[i].version = fiber->history;
+	}
+}
+
+void xp_happened(uint32_t place, enum access access)
+{
+	struct fiber *fiber = &fibers[current];
+
+	if (!exploring)
+		return;
+	fiber->history = xp_mix(xp_mix(fiber->history, place * UINT64_C(4) + access), version_of(place));
+	if (access & XP_WRITE) {
+		write_version(fiber, place);
+	} else if (fiber->watches < WATCHES) {
+		fiber->watch[fiber->watches].place = place;
+		fiber->watch[fiber->watches++].version = version_of(place);
+	}
+}
+
+void xp_remember(unsigned cpu, uint64_t what)
+{
+	fibers[cpu].history = xp_mix(fibers[cpu].history, what);
+}
+
+uint64_t xp_history(unsigned cpu)
+{
+	return fibers[cpu].history;
+}
+
+void xp_ordered(unsigned cpu, uint64_t behind)
+{
+	fibers[cpu].order = xp_mix(fibers[cpu].order, behind);
+}
+
+uint64_t xp_end(void)
+{
+	uint64_t hash = xp_mmu_hash();
+
+	for (unsigned cpu = 0; cpu < scenario->cpus; cpu++)
+		hash = xp_mix(hash, fibers[cpu].history);
+	return hash;
+}
+
+uint64_t xp_state(void)
+{
+	uint64_t hash = xp_end();
+
+	for (unsigned cpu = 0; cpu < scenario->cpus; cpu++)
+		hash = xp_mix(hash, fibers[cpu].order);
+	return hash;
+}
+
+// ---- One execution -----------------------------------------------------------------------------------------------
+
+static void fiber_reset(struct fiber *fiber, void (*body)(void), unsigned number)
+{
+	fiber->begun = false;
+	fiber->body = body;
+	fiber->state = body ? READY : DONE;
+	fiber->watches = fiber->depth = fiber->lets_pass = 0;
+	fiber->wrote = false;
+	fiber->history = fiber->order = number + 1;
+}
+
+static void first_choice(void)
+{
+	current = XP_CPUS;
+	go(choose(false, true));
+}
+
+// Runs fibers until one of them ends it.
+static enum outcome phase(void (*start)(void))
+{
+	result->outcome = XP_FINE;
+	if (!_setjmp(host))
+		start();
+	return result->outcome;
+}
+
+static void start_boot(void)
+{
+	go(XP_BOOT);
+}
+
+static void boot_end(void)
+{
+	scenario->end();
+	xp_memory_end();
+}
+
+static enum outcome run_phases(void)
+{
+	fiber_reset(&fibers[XP_BOOT], scenario->begin, XP_BOOT);
+	if (phase(start_boot) != XP_FINE)
+		return result->outcome;
+	exploring = true;
+	xp_mmu_load();
+	for (unsigned cpu = 0; cpu < XP_CPUS; cpu++)
+		fiber_reset(&fibers[cpu], cpu < scenario->cpus ? scenario->cpu[cpu] : NULL, cpu);
+	phase(first_choice);
+	exploring = in_grace = false;
+	if (result->outcome != XP_FINE)
+		return result->outcome;
+	speaks_as = 0;
+	fiber_reset(&fibers[XP_BOOT], boot_end, XP_BOOT);
+	return phase(start_boot);
+}
+
+void xp_run(const struct scenario *which, xp_chooser *choose_next, bool everything_visible, struct xp_result *into)
+{
+	scenario = which;
+	chooser = choose_next;
+	all_visible = everything_visible;
+	result = into;
+	result->deviations = 0;
+	result->message[0] = log_text[0] = '\0';
+	execution++;
+	points = 0;
+	speaks_as = 0;
+	xp_memory_reset();
+	xp_clocks_reset();
+	xp_mmu_reset();
+	xp_port_reset(scenario->reuse, scenario->polled);
+	run_phases();
+	result->events = points;
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// 5 and 15. CPU 1 was in the space, has left it with a translation in its TLB, and comes back while CPU 0 releases the
+// page: either the flush reaches CPU 1, or it finds a generation that it does not know.
+#include "space.h"
+
+static void begin(void)
+{
+	begin_space();
+	xp_as(1);
+	write_value(A, 1);
+	xp_deactivate();
+}
+
+static void release(void)
+{
+	release_page(A);
+}
+
+static void come_back(void)
+{
+	xp_activate(space);
+	xp_demand(read_value(A) < 2, "a CPU reads what nobody has written");
+}
+
+const struct scenario flush_against_switch = {
+	.name = "r05-flush-against-switch",
+	.about = "a CPU comes back to a space during a flush, which has read who is there first",
+	.without = "GENERATION_FIRST", .words = "a page is freed that CPU 1 has a translation of",
+	.cpus = 2, .begin = begin, .cpu = {release, come_back}, .end = end_space,
+};
+
+const struct scenario switch_against_flush = {
+	.name = "r05-switch-against-flush",
+	.about = "a CPU comes back to a space, and has read the generation before it said so",
+	.without = "GENERATION_LAST", .words = "a page that is free",
+	.cpus = 2, .begin = begin, .cpu = {release, come_back}, .end = end_space,
+};

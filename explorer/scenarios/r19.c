@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// 19. The hardware sets the dirty bit of a lazily freed page between another CPU's reading of the entry and its
+// writing.
+#include "space.h"
+
+static void begin(void)
+{
+	begin_space();
+	xp_as(1);
+	write_value(A, 1);
+	ok(vmt_lazy_free(space, A, PAGE));
+}
+
+static void write_again(void)
+{
+	write_value(A, 2);
+}
+
+static void end(void)
+{
+	vmt_reclaim(space, 16);
+	xp_as(1);
+	xp_demand(read_value(A) == 2, "a page was taken although it was written again");
+	end_space();
+}
+
+static void reclaim(void)
+{
+	vmt_reclaim(space, 16);
+}
+
+static void protect(void)
+{
+	ok(vmt_protect(space, A, PAGE, VMT_RWX));
+}
+
+static void fork_and_destroy(void)
+{
+	fork_space();
+	destroy_child();
+}
+
+const struct scenario reclaim_against_write = {
+	.name = "r19-reclaim-against-write",
+	.about = "a lazily freed page is written while it is taken",
+	.without = "SWAP_RECLAIM", .words = "a page was taken although it was written again",
+	.cpus = 2, .begin = begin, .cpu = {reclaim, write_again}, .end = end,
+};
+
+const struct scenario protect_against_write = {
+	.name = "r19-protect-against-write",
+	.about = "a lazily freed page is written while its permissions change",
+	.without = "SWAP_PROTECT", .words = "a page was taken although it was written again",
+	.cpus = 2, .begin = begin, .cpu = {protect, write_again}, .end = end,
+};
+
+const struct scenario fork_against_write = {
+	.name = "r19-fork-against-write",
+	.about = "a lazily freed page is written while a fork shares it",
+	.without = "SWAP_FORK", .words = "a page was taken although it was written again",
+	.cpus = 2, .begin = begin, .cpu = {fork_and_destroy, write_again}, .end = end,
+};

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// 20 and 25. A page is shared or copied while another CPU still writes it through what it has cached.
+#include "space.h"
+
+// ---- CPU 0 forks while CPU 1 writes A and then B, which are there. A child with the new B has the new A. ----------
+
+static void begin(void)
+{
+	begin_space();
+	xp_as(1);
+	write_value(A, 1);
+	write_value(B, 1);
+}
+
+static void write_both(void)
+{
+	write_value(A, 2);
+	write_value(B, 2);
+}
+
+static void end_with_cut(void)
+{
+	uint64_t a = read_child(A), b = read_child(B);
+
+	xp_demand(a >= b, "the child is a state that never was");
+	destroy_child();
+	end_space();
+}
+
+const struct scenario fork_against_writes = {
+	.name = "r20-fork-against-writes",
+	.about = "pages are written while a fork shares them",
+	.without = "FLUSH_FORK", .words = "the child is a state that never was",
+	.cpus = 2, .begin = begin, .cpu = {fork_space, write_both}, .end = end_with_cut,
+};
+
+const struct scenario fork_against_copies = {
+	.name = "r20-fork-against-copies",
+	.about = "pages are copied on write while a fork copies their tables",
+	.without = "GATE", .words = "the child is a state that never was",
+	.cpus = 2, .begin = begin, .cpu = {fork_space, write_both}, .end = end_with_cut,
+};
+
+// ---- Parent and child share A. CPU 0 writes it, and gets a copy, while CPU 1 reads. -------------------------------
+
+static void begin_shared(void)
+{
+	begin_space();
+	xp_as(1);
+	write_value(A, 1);
+	fork_space();
+	xp_as(0);
+	read_value(A);
+}
+
+static void write_a(void)
+{
+	write_value(A, 2);
+}
+
+static void read_a(void)
+{
+	xp_demand(read_value(A) >= 1, "a CPU reads what nobody has written");
+}
+
+static void end_with_child(void)
+{
+	xp_demand(read_child(A) == 1, "what the parent writes shows in the child");
+	destroy_child();
+	end_space();
+}
+
+const struct scenario copy_against_read = {
+	.name = "r20-copy-against-read",
+	.about = "a shared page is copied on write while another CPU reads it",
+	.without = "FLUSH_COPY", .words = "two translations of one address at once",
+	.cpus = 2, .begin = begin_shared, .cpu = {write_a, read_a}, .end = end_with_child,
+};
+
+const struct scenario two_copies = {
+	.name = "r20-two-writers",
+	.about = "parent's CPUs both write a page that the child shares",
+	.without = "EXCLUSIVE", .words = "what the parent writes shows in the child",
+	.cpus = 2, .begin = begin_shared, .cpu = {write_a, write_a}, .end = end_with_child,
+};

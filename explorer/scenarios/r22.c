@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// 22. CPU 0 takes a reference on A's page without a lock; CPU 1 gives that page back and writes B, for which it
+// gets the same frame.
+#include "space.h"
+
+static void begin(void)
+{
+	begin_space();
+	xp_as(1);
+	ok(vmt_fault(space, B + PAGE, VMT_WRITE, NULL)); // so that B has its table
+	write_value(A, 1);
+}
+
+static void get(void)
+{
+	uint64_t pa;
+
+	if (vmt_page_try_get(space, A, VMT_READ, &pa) != VMT_OK)
+		return;
+	xp_demand(*(uint64_t *)xp_frame_ptr(pa) == 1, "a reference leads to another page");
+	vmt_page_put(vmt, pa);
+}
+
+static void release_and_write(void)
+{
+	release_page(A);
+	write_value(B, 2);
+}
+
+const struct scenario r22 = {
+	.name = "r22-reference-to-reused",
+	.about = "a lock-free reader takes a reference on a page that has become another's",
+	.without = "LOOKED_AGAIN", .words = "a reference leads to another page",
+	.cpus = 2, .reuse = true, .begin = begin, .cpu = {get, release_and_write}, .end = end_space,
+};
