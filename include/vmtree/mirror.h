@@ -126,8 +126,9 @@ enum vmt_status vmt_mirror_create(struct vmt_space *space, const struct vmt_mirr
 
 // Ends it: the target is empty then (where the mirror's addresses are), and flushed. No faults are under way. Not from
 // inside of its ops. If vmt_space_destroy comes first only this may still be called, for that has ended the
-// subscription. VMT_ERR_DEVICE: the device does not answer; the mirror is still there, and lost. Ending a lost one, by
-// this function, is to promise that the device has been reset; it is not asked any more.
+// subscription. VMT_ERR_DEVICE: the device does not answer, or did not when something changed meanwhile; the mirror is
+// still there, and lost. To end one that was lost before the call (vmt_mirror_stats) is to promise that the device has
+// been reset; it is not asked any more.
 enum vmt_status vmt_mirror_destroy(struct vmt_mirror *mirror);
 
 // Resolves the device's faults for all pages that [addr, addr + length) touches (device addresses, bytes): VMT_READ,

@@ -257,6 +257,47 @@ static const struct vmt_secondary_ops mirror_eager_ops = {
 
 // ---- Beginning and end -------------------------------------------------------------------------------------------
 
+// Takes everything out, and has the device forget it; a lost one is not asked, but must have been reset. Nothing is
+// entered any more. False: the device does not answer, or did not and has not been reset.
+static bool mirror_drop(struct vmt_mirror *mirror, bool reset)
+{
+	const struct vmt_mirror_ops *ops = mirror->config.ops;
+	bool answers;
+
+	if (mirror->target.ops)
+		mirror_unmap(mirror, mirror->config.start, mirror->config.end);
+	if (mirror_is_lost(mirror))
+		return reset;
+	vmt_port_preempt_off(mirror->port);
+	mirror_ask(mirror, mirror->config.start, mirror->config.end, !mirror->target.ops);
+	answers = !ops->wait || ops->wait(mirror->config.owner);
+	vmt_port_preempt_on(mirror->port);
+	if (!answers)
+		atomic_store_explicit(&mirror->lost, true, memory_order_relaxed);
+	return answers;
+}
+
+// Ends the mirror. `reset`: who calls knew that it was lost, and has reset the device. VMT_ERR_DEVICE: it is still there.
+static enum vmt_status mirror_finish(struct vmt_mirror *mirror, bool reset)
+{
+	const struct vmt_target *target = &mirror->target;
+	uint64_t offset = mirror->config.offset;
+
+	// See vmt_mirror::ending. Acquire pairs with the release in mirror_follow.
+	atomic_store_explicit(&mirror->ending, true, memory_order_seq_cst);
+	while (atomic_load_explicit(&mirror->inside, memory_order_seq_cst) && HOLDS(MIRROR_ENDS))
+		vmt_port_relax(mirror->port, true);
+	// As long as the device may use a page somebody has to tell it of its going.
+	if (mirror->space && !mirror_drop(mirror, reset))
+		return VMT_ERR_DEVICE;
+	if (mirror->space)
+		vmt_secondary_detach(mirror->space, mirror->id);
+	if (target->ops && target->ops->settle)
+		target->ops->settle(target->target, mirror->config.start + offset, mirror->config.end + offset);
+	vmt_port_mem_free(mirror->port, mirror, mirror_bytes(mirror->cpus));
+	return VMT_OK;
+}
+
 static enum vmt_status mirror_check(const struct vmt_space *space, const struct vmt_mirror_config *config)
 {
 	const struct vmt_target *target = config->target;
@@ -335,47 +376,12 @@ enum vmt_status vmt_mirror_create(struct vmt_space *space, const struct vmt_mirr
 	*result = mirror;
 	if (own.mode == VMT_MIRROR_EAGER)
 		status = mirror_catch_up(mirror, own.start, own.end);
-	return status == VMT_OK || vmt_mirror_destroy(mirror) == VMT_OK ? status : VMT_ERR_DEVICE;
-}
-
-// Takes everything out, and has the device forget it unless it is lost. Nothing is entered any more. False: it does not
-// answer.
-static bool mirror_drop(struct vmt_mirror *mirror)
-{
-	const struct vmt_mirror_ops *ops = mirror->config.ops;
-	bool answers;
-
-	if (mirror->target.ops)
-		mirror_unmap(mirror, mirror->config.start, mirror->config.end);
-	if (mirror_is_lost(mirror))
-		return true;
-	vmt_port_preempt_off(mirror->port);
-	mirror_ask(mirror, mirror->config.start, mirror->config.end, !mirror->target.ops);
-	answers = !ops->wait || ops->wait(mirror->config.owner);
-	vmt_port_preempt_on(mirror->port);
-	if (!answers)
-		atomic_store_explicit(&mirror->lost, true, memory_order_relaxed);
-	return answers;
+	return status == VMT_OK || mirror_finish(mirror, false) == VMT_OK ? status : VMT_ERR_DEVICE;
 }
 
 enum vmt_status vmt_mirror_destroy(struct vmt_mirror *mirror)
 {
-	const struct vmt_target *target = &mirror->target;
-	uint64_t offset = mirror->config.offset;
-
-	// See vmt_mirror::ending. Acquire pairs with the release in mirror_follow.
-	atomic_store_explicit(&mirror->ending, true, memory_order_seq_cst);
-	while (atomic_load_explicit(&mirror->inside, memory_order_seq_cst) && HOLDS(MIRROR_ENDS))
-		vmt_port_relax(mirror->port, true);
-	// As long as the device may use a page somebody has to tell it of its going.
-	if (mirror->space && !mirror_drop(mirror))
-		return VMT_ERR_DEVICE;
-	if (mirror->space)
-		vmt_secondary_detach(mirror->space, mirror->id);
-	if (target->ops && target->ops->settle)
-		target->ops->settle(target->target, mirror->config.start + offset, mirror->config.end + offset);
-	vmt_port_mem_free(mirror->port, mirror, mirror_bytes(mirror->cpus));
-	return VMT_OK;
+	return mirror_finish(mirror, mirror_is_lost(mirror));
 }
 
 // ---- The device's requests ---------------------------------------------------------------------------------------
