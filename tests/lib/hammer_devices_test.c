@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// Four CPUs and four devices at once in one space: mirrors on demand, kept up to date, walking the CPUs' tables, driven by
+// commands; two of them with memory of their own. hammer_devices.h says what is demanded. The argument is the number of
+// operations of all together.
+#include "hammer_devices.h"
+
+static struct zone zone;
+
+static void zone_open(struct sim_cpu *cpu, struct world *w)
+{
+	memset(&zone, 0, sizeof(zone));
+	zone.world = w;
+	zone.env = w->env;
+	map_fixed(cpu, w, BIG(0), BIG_PAGES * PAGE, HUGE_FITS ? VMT_MAP_HUGE : 0);
+	map_fixed(cpu, w, SMALL(0), 32 * PAGE, 0);
+	map_fixed(cpu, w, SHARED, SHARED_PAGES * PAGE, 0);
+	map_fixed(cpu, w, CHURN, CHURN_PAGES * PAGE, 0);
+	for (unsigned i = 0; i < CPUS; i++)
+		cpu_owned_open(cpu, &zone, i);
+	for (unsigned i = 0; i < DEVS; i++)
+		zone.dev[i].operations = w->rounds / WRITERS;
+	devs_open(&zone);
+}
+
+static void zone_close(struct sim_cpu *cpu)
+{
+	uint64_t done = 0;
+
+	for (unsigned i = 0; i < DEVS; i++)
+		sim_device_join(zone.dev[i].device);
+	cpu_judge(cpu, &zone);
+	sim_log_clear(zone.env->machine);
+	if (sim_audit(zone.env->machine)) {
+		for (unsigned i = 0; i < sim_log_count(zone.env->machine) && i < 40; i++)
+			fprintf(stderr, "  %s\n", sim_log_line(zone.env->machine, i));
+		wrong(cpu, 0, "something is cached that the tables do not say");
+	}
+	devs_close(&zone);
+	expect(cpu, zone.env->ops->unmap(zone.env->space, ZONE, ZONE_END - ZONE), VMT_OK, ZONE, "unmap");
+	devs_free_memory(&zone);
+	for (unsigned i = 0; i < WRITERS; i++)
+		done += zone.writer[i].done;
+	fprintf(stderr, "  %llu operations\n", (unsigned long long)done);
+}
+
+static void devices(struct sim_cpu *cpu, struct world *w, unsigned number)
+{
+	if (number == 0)
+		zone_open(cpu, w);
+	sim_barrier_wait(cpu, &w->barrier, CPUS);
+	for (unsigned n = 0; n < w->rounds / WRITERS; n++)
+		cpu_operation(cpu, &zone, number, n);
+	cpu_finish(cpu, &zone, number);
+	while (devs_running(&zone)) {
+		devs_serve(&zone, cpu);
+		sim_poll(cpu);
+	}
+	sim_barrier_wait(cpu, &w->barrier, CPUS);
+	if (number == 0)
+		zone_close(cpu);
+}
+
+const struct hammer_scenario hammer_scenarios[] = {
+	{.name = "devices", .run = devices},
+};
+
+const unsigned hammer_scenario_count = sizeof(hammer_scenarios) / sizeof(*hammer_scenarios);
