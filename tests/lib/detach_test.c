@@ -53,7 +53,8 @@ static void busy_attach(struct busy *busy)
 	const struct sim_ops *ops = busy->env->ops;
 	unsigned id;
 
-	for (unsigned round = 0; round < 200; round++) {
+	// Until it was told of something: the host may let the other CPU wait for long.
+	for (unsigned round = 0; round < 200 || !atomic_load_explicit(&busy->calls, memory_order_relaxed); round++) {
 		// Sequentially consistent: see busy_told.
 		atomic_store_explicit(&busy->alive, 1, memory_order_seq_cst);
 		OK(ops->secondary_attach(busy->env->space, &config, &id));
