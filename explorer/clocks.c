@@ -130,7 +130,8 @@ static void check_free(uint32_t place, unsigned who)
 		if (other == XP_CLOCKS)
 			continue;
 		xp_memory_name(place, name, sizeof(name));
-		xp_fail("a frame is freed that CPU %u may still be using: %s", other, name);
+		xp_fail_frame(XP_USED, xp_place_frame(place), "a frame is freed that CPU %u may still be using: %s",
+			      other, name);
 	}
 }
 

@@ -34,6 +34,15 @@ def check_codes():
         expect(code == 2, f"{bad} ends with {code}", said)
 
 
+def check_proof():
+    """What another protection's absence does is no proof of a scenario, whether its own assertion fails or not."""
+    for without, words in [("FLUSH_ZAP", "not at what it asserts: a page is freed"), ("FOLD_MARK", "nothing found")]:
+        code, said = explore("--prove", "--without", without, "--budget", "10", "r02")
+        expect(code == 1 and words in said, f"a proof without {without} ends with {code}", said)
+    code, said = explore("--prove", "--budget", "10", "r02")
+    expect(code == 0, f"a proof ends with {code}", said)
+
+
 def check_again(found, option):
     """`found` is how to find a failure; what it prints says how to see it again."""
     code, said = explore(*found, *FAILING)
@@ -59,6 +68,7 @@ def check_reductions():
 
 def main():
     check_codes()
+    check_proof()
     check_again(["--quiet"], "--replay")
     check_again(["--quiet", "--random", "--budget", "20000"], "--seed")
     check_reductions()

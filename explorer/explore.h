@@ -10,6 +10,7 @@
 //	run.c		fibers, and one execution from beginning to end
 //	search.c	which executions: exhaustive, random, replay
 //	trace.c		what is printed of one that failed
+//	claims.c	what a scenario asserts of things that only the explorer sees
 //
 // A CPU is a fiber. An *event* is a step of a CPU that others can notice: an atomic access to memory that is not its
 // own stack, or a call of the port that concerns others. Before an event another CPU may be scheduled, if the event is
@@ -41,7 +42,8 @@ struct scenario {
 	const char *name;	// its number in docs/races.md, those of the second list with an r; and what it is
 	const char *about;	// one line
 	const char *without;	// the protection whose absence must be found
-	const char *words;	// ... and what is said then
+	const char *words;	// ... and what the scenario itself says then: xp_demand, or a claim
+	bool bytes;		// with a protection off stale translations are used, and the bytes have to speak
 	unsigned cpus;
 	bool reuse;		// a frame that was freed is the next to be handed out; else it is the last
 	bool polled;		// flush requests wait for vmt_port_relax and preemption; else they interrupt
@@ -53,6 +55,13 @@ struct scenario {
 extern const struct scenario *const xp_scenarios[];
 extern const unsigned xp_scenario_count;
 
+// What can be done to a frame that must not be.
+enum xp_misuse {
+	XP_USED = 1,	// used by the library after it is free, or so that it might be
+	XP_REACHED = 2,	// an MMU knows the way to it when it is freed, or later
+	XP_FREED = 4,	// freed once more
+};
+
 // The protection that is off (src/tree/protections.h); 0: none.
 extern unsigned vmt_without;
 
@@ -61,12 +70,38 @@ enum { XP_RELAX_SERVES = 1000 };
 
 // This execution has failed. Callable anywhere.
 _Noreturn void xp_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// ... at what the scenario itself asserts, and says in these words; what follows says more.
+_Noreturn void xp_fail_own(const char *words, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// ... by a misuse of this frame, which the scenario may have claimed.
+_Noreturn void xp_fail_frame(enum xp_misuse misuse, unsigned frame, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
-static inline void xp_demand(bool good, const char *what)
+// The scenario's own assertion.
+static inline void xp_demand(bool good, const char *words)
 {
 	if (!good)
-		xp_fail("%s", what);
+		xp_fail_own(words, "%s", "");
 }
+
+// Stale translations are no failure now: `bytes` of the scenario, and a protection is off.
+bool xp_bytes_speak(void);
+
+// ---- Claims (claims.c) -------------------------------------------------------------------------------------------
+
+void xp_claims_reset(void);
+// Nobody misuses this frame (of XP_USED and the like, one or more).
+#define XP_ANY_TABLE 0
+void xp_claim(unsigned misuse, uint64_t pa, const char *words);
+// The CPUs do not wait for each other in this way: each for the lock of a table, for an answer (XP_ANSWER), or for
+// nothing (0).
+#define XP_ANSWER 1
+void xp_claim_circle(const uint64_t waits_for[XP_CPUS], const char *words);
+// The library does not give up with this line.
+void xp_claim_said(const char *line, const char *words);
+// The words; NULL: nothing was claimed.
+const char *xp_claimed(enum xp_misuse misuse, unsigned frame);
+const char *xp_claimed_circle(const uint64_t waits_for[XP_CPUS]);
+const char *xp_claimed_said(const char *line);
 
 // ---- Memory (memory.c) -------------------------------------------------------------------------------------------
 
@@ -204,7 +239,8 @@ struct xp_deviation {
 
 struct xp_result {
 	enum outcome outcome;
-	char message[512];
+	bool own;		// failed, at what the scenario itself asserts
+	char message[2048];
 	uint64_t events;
 	unsigned deviations;	// from what the default would have chosen; more than fit: no replay
 	struct xp_deviation deviation[256];

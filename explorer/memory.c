@@ -99,7 +99,7 @@ void xp_memory_check(uint32_t place, unsigned count)
 	if (frame == XP_FRAMES && line[(place - XP_PLACE_HEAP) / 64] == USED)
 		return;
 	xp_memory_name(place, name, sizeof(name));
-	xp_fail("an access to what is free: %s", name);
+	xp_fail_frame(XP_USED, frame, "an access to what is free: %s", name);
 }
 
 bool xp_frame_is_free(uint64_t pa)
@@ -171,7 +171,7 @@ void xp_frame_free(uint64_t pa)
 	unsigned frame = (unsigned)((pa - XP_RAM) / VMT_PAGE_SIZE);
 
 	if (xp_frame_is_free(pa) || pa % VMT_PAGE_SIZE)
-		xp_fail("a frame is freed that is free: %#llx", (unsigned long long)pa);
+		xp_fail_frame(XP_FREED, frame, "a frame is freed that is free: %#llx", (unsigned long long)pa);
 	if (xp_exploring()) {
 		xp_mmu_free(pa);
 		xp_clocks_free(xp_clock_self(), frame);

@@ -55,6 +55,11 @@ void xp_watch(uint64_t va)
 	watched[watched_count++] = va;
 }
 
+static unsigned frame_number(uint64_t pa)
+{
+	return (unsigned)((pa - XP_RAM) / VMT_PAGE_SIZE);
+}
+
 // ---- Loading -----------------------------------------------------------------------------------------------------
 
 static void keep_table(struct identifier *id, unsigned at, unsigned level, uint64_t pa)
@@ -77,11 +82,11 @@ static void keep_leaf(struct identifier *id, unsigned at, const struct leaf *lea
 	for (unsigned i = 0; i < *count; i++) {
 		const struct leaf *kept = &id->leaf[at][i];
 
-		if (kept->pa != leaf->pa)
+		if (kept->pa != leaf->pa && !xp_bytes_speak())
 			xp_fail("two translations of one address at once: %#llx to %#llx and %#llx",
 				(unsigned long long)watched[at], (unsigned long long)kept->pa,
 				(unsigned long long)leaf->pa);
-		if (kept->may == leaf->may && kept->accessed == leaf->accessed && kept->dirty == leaf->dirty)
+		if (kept->pa == leaf->pa && kept->may == leaf->may && kept->accessed == leaf->accessed && kept->dirty == leaf->dirty)
 			return;
 	}
 	// Of those that differ in marks alone the oldest are the most hostile.
@@ -96,7 +101,8 @@ static void load_entry(struct identifier *id, unsigned at, unsigned level, uint6
 	struct sim_entry entry;
 
 	if (!word || xp_frame_is_free(table))
-		xp_fail("an MMU walks a table that is free: %#llx", (unsigned long long)table);
+		xp_fail_frame(XP_REACHED, frame_number(table), "an MMU walks a table that is free: %#llx",
+			      (unsigned long long)table);
 	xp_mmu_reads(xp_place(word));
 	DECODER.decode(atomic_load_explicit(word, memory_order_relaxed), level, &entry);
 	if (entry.kind == SIM_ENTRY_BROKEN)
@@ -187,6 +193,23 @@ static unsigned who_has(uint64_t pa, bool table)
 	return XP_CPUS;
 }
 
+// The table's memory says nothing any more, so what goes on from there is dropped; leaves stay.
+static void forget_ways_to(uint64_t pa)
+{
+	for (unsigned n = 0; n < XP_CPUS * SPACES * watched_count * LEVELS; n++) {
+		unsigned at = n / LEVELS % watched_count, level = n % LEVELS;
+		struct identifier *id = &identifiers[n / LEVELS / watched_count / SPACES]
+						    [n / LEVELS / watched_count % SPACES];
+		unsigned left = 0;
+
+		for (unsigned i = 0; i < id->tables[at][level]; i++) {
+			if (id->table[at][level][i] != pa)
+				id->table[at][level][left++] = id->table[at][level][i];
+		}
+		id->tables[at][level] = left;
+	}
+}
+
 bool xp_mmu_has(uint64_t pa)
 {
 	return who_has(pa, false) < XP_CPUS;
@@ -208,10 +231,15 @@ void xp_mmu_free(uint64_t pa)
 {
 	unsigned reader = who_has(pa, false), walker = who_has(pa, true);
 
+	if (xp_bytes_speak()) {
+		forget_ways_to(pa);
+		return;
+	}
 	if (reader < XP_CPUS)
-		xp_fail("a page is freed that CPU %u has a translation of", reader);
+		xp_fail_frame(XP_REACHED, frame_number(pa), "a page is freed that CPU %u has a translation of",
+			      reader);
 	if (walker < XP_CPUS)
-		xp_fail("a table is freed that CPU %u has an entry for", walker);
+		xp_fail_frame(XP_REACHED, frame_number(pa), "a table is freed that CPU %u has an entry for", walker);
 }
 
 uint64_t xp_mmu_hash(void)
@@ -270,8 +298,11 @@ static void check_kept(const struct identifier *id)
 {
 	for (unsigned at = 0; at < watched_count; at++) {
 		for (unsigned i = 0; i < id->leaves[at]; i++) {
-			if (xp_frame_is_free(id->leaf[at][i].pa))
-				xp_fail("CPU %u comes back to a translation of a page that is free", xp_cpu());
+			uint64_t pa = id->leaf[at][i].pa;
+
+			if (xp_frame_is_free(pa) && !xp_bytes_speak())
+				xp_fail_frame(XP_REACHED, frame_number(pa),
+					      "CPU %u comes back to a translation of a page that is free", xp_cpu());
 		}
 	}
 }
@@ -402,8 +433,9 @@ static bool access(uint64_t va, bool write, uint64_t *value, const void *pc)
 		xp_trace_say("faults at %#llx", (unsigned long long)va);
 		return false;
 	}
-	if (xp_frame_is_free(leaf->pa))
-		xp_fail("a CPU uses a stale translation of a page that is free");
+	if (xp_frame_is_free(leaf->pa) && !xp_bytes_speak())
+		xp_fail_frame(XP_REACHED, frame_number(leaf->pa),
+			      "a CPU uses a stale translation of a page that is free");
 	word = xp_frame_ptr(leaf->pa);
 	if (write)
 		atomic_store_explicit(word, *value, memory_order_relaxed);

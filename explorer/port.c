@@ -332,6 +332,10 @@ void vmt_port_log(void *port, const char *line)
 
 _Noreturn void vmt_port_fatal(void *port, const char *what)
 {
+	const char *words = xp_claimed_said(what);
+
 	(void)port;
+	if (words)
+		xp_fail_own(words, "%s", what);
 	xp_fail("%s", what);
 }

@@ -37,6 +37,7 @@ struct fiber {
 	bool wrote;			// in this round of its loop
 	unsigned lets_pass;		// a bit for each CPU that has to do something first
 	uint64_t history, order;	// order: by interrupts
+	uint32_t last;			// where its last event was
 	const void *stack[DEPTH];
 	unsigned depth;
 	_Alignas(64) char memory[STACK];
@@ -171,18 +172,46 @@ static _Noreturn void end_execution(enum outcome outcome)
 	_longjmp(host, 1);
 }
 
+// `own`: the scenario's words come first, and then in brackets what the explorer has to say.
+static _Noreturn void fail(const char *own, const char *format, va_list arguments)
+{
+	char more[256];
+
+	vsnprintf(more, sizeof(more), format, arguments);
+	result->own = own;
+	snprintf(result->message, sizeof(result->message), "%s%s%s%s%s", own ? own : "", own && more[0] ? " (" : "",
+		 more, own && more[0] ? ")" : "", log_text);
+	xp_trace_say("%s", "here");
+	end_execution(XP_FAILED);
+}
+
 void xp_fail(const char *format, ...)
 {
 	va_list arguments;
-	size_t used;
 
 	va_start(arguments, format);
-	vsnprintf(result->message, sizeof(result->message), format, arguments);
-	va_end(arguments);
-	used = strlen(result->message);
-	snprintf(result->message + used, sizeof(result->message) - used, "%s", log_text);
-	xp_trace_say("%s", "here");
-	end_execution(XP_FAILED);
+	fail(NULL, format, arguments);
+}
+
+void xp_fail_own(const char *words, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	fail(words, format, arguments);
+}
+
+void xp_fail_frame(enum xp_misuse misuse, unsigned frame, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	fail(xp_claimed(misuse, frame), format, arguments);
+}
+
+bool xp_bytes_speak(void)
+{
+	return vmt_without && scenario->bytes;
 }
 
 // ---- Scheduling --------------------------------------------------------------------------------------------------
@@ -241,18 +270,36 @@ unsigned xp_default(const struct xp_choice *choice)
 	return next;
 }
 
+// The table whose lock the CPU was refused last; XP_ANSWER: it waits for that; 0: for nothing.
+static uint64_t waits_for(const struct fiber *fiber)
+{
+	unsigned frame = xp_place_frame(fiber->last);
+
+	if (fiber->state == DONE)
+		return 0;
+	return fiber->state == WAITING || frame == XP_FRAMES ? XP_ANSWER : XP_RAM + frame * VMT_PAGE_SIZE;
+}
+
 static _Noreturn void deadlock(void)
 {
-	char text[256] = "";
+	uint64_t circle[XP_CPUS] = {0};
+	char text[256] = "", name[64];
+	const char *words;
 	size_t used = 0;
 
 	for (unsigned cpu = 0; cpu < scenario->cpus; cpu++) {
 		const struct fiber *fiber = &fibers[cpu];
 
-		if (fiber->state != DONE)
-			used += (size_t)snprintf(text + used, sizeof(text) - used, "; CPU %u waits for %s", cpu,
-						 fiber->waits_for);
+		if (fiber->state == DONE)
+			continue;
+		circle[cpu] = waits_for(fiber);
+		xp_memory_name(fiber->last, name, sizeof(name));
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "; CPU %u waits for %s%s", cpu,
+					 fiber->waits_for, fiber->state == RELAXING ? name : "");
 	}
+	words = xp_claimed_circle(circle);
+	if (words)
+		xp_fail_own(words, "nobody can go on%s", text);
 	xp_fail("nobody can go on%s", text);
 }
 
@@ -344,7 +391,7 @@ void xp_relax(bool (*also)(unsigned cpu), const void *pc)
 	xp_trace_say("waits");
 	fiber->state = RELAXING;
 	fiber->ready = also;
-	fiber->waits_for = "a change of what it has read";
+	fiber->waits_for = "a change of what it has read, last ";
 	fiber->lets_pass = 0;
 	for (unsigned cpu = 0; cpu < scenario->cpus; cpu++)
 		fiber->lets_pass |= (unsigned)(cpu != current && can_go_on(cpu, true)) << cpu;
@@ -447,6 +494,7 @@ void xp_happened(uint32_t place, enum access access)
 	if (!exploring)
 		return;
 	fiber->history = xp_mix(xp_mix(fiber->history, place * UINT64_C(4) + access), version_of(place));
+	fiber->last = place;
 	if (access & XP_WRITE) {
 		write_version(fiber, place);
 	} else if (fiber->watches < WATCHES) {
@@ -552,12 +600,14 @@ void xp_run(const struct scenario *which, xp_chooser *choose_next, bool everythi
 	result = into;
 	result->deviations = 0;
 	result->message[0] = log_text[0] = '\0';
+	result->own = false;
 	execution++;
 	points = 0;
 	speaks_as = 0;
 	xp_memory_reset();
 	xp_clocks_reset();
 	xp_mmu_reset();
+	xp_claims_reset();
 	xp_port_reset(scenario->reuse, scenario->polled);
 	run_phases();
 	result->events = points;

@@ -35,6 +35,12 @@ const struct scenario A1 = {
 
 // ---- The same with a third CPU that unmaps everything. -------------------------------------------------------------
 
+static void begin_with_table(void)
+{
+	begin();
+	xp_claim(XP_USED, XP_ANY_TABLE, "a fault uses a table that is gone");
+}
+
 static void unmap(void)
 {
 	ok(vmt_unmap(space, XP_RAM, GIB));
@@ -56,6 +62,6 @@ static void end_unmapped(void)
 const struct scenario fold_among_three = {
 	.name = "A1-fold-fault-and-unmap",
 	.about = "a table is given back, filled by a fault, and unmapped, by three CPUs",
-	.without = "LINKED", .words = "an access to what is free",
-	.cpus = 3, .begin = begin, .cpu = {reclaim, fault_or_fail, unmap}, .end = end_unmapped,
+	.without = "LINKED", .words = "a fault uses a table that is gone",
+	.cpus = 3, .begin = begin_with_table, .cpu = {reclaim, fault_or_fail, unmap}, .end = end_unmapped,
 };

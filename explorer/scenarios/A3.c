@@ -8,6 +8,7 @@ static void begin(void)
 	xp_as(1);
 	write_value(A, 1);
 	release_page(A); // CPU 1 keeps the empty table
+	xp_claim(XP_USED, table_of(A, 0), "a fault uses a table that is gone");
 }
 
 static void fault(void)
@@ -29,6 +30,6 @@ static void end(void)
 const struct scenario A3 = {
 	.name = "A3-entry-into-detached-table",
 	.about = "a fault reaches a table that is detached before it has the lock",
-	.without = "LINKED", .words = "an access to what is free",
+	.without = "LINKED", .words = "a fault uses a table that is gone",
 	.cpus = 2, .begin = begin, .cpu = {fault, reclaim}, .end = end,
 };

@@ -7,6 +7,7 @@ static void begin(void)
 	begin_space();
 	xp_as(1);
 	write_value(A, 1);
+	xp_claim(XP_USED, table_of(A, 0), "a walker stands in a table that is gone");
 }
 
 static void look(void)
@@ -25,6 +26,6 @@ static void unmap(void)
 const struct scenario A4 = {
 	.name = "A4-table-freed-under-walker",
 	.about = "a table is freed while a lock-free walker may stand in it",
-	.without = "GRACE", .words = "an access to what is free",
+	.without = "GRACE", .words = "a walker stands in a table that is gone",
 	.cpus = 2, .begin = begin, .cpu = {look, unmap}, .end = end_space,
 };

@@ -8,6 +8,7 @@ static void begin(void)
 	xp_as(1);
 	write_value(B, 1);
 	release_page(B); // CPU 1 keeps the empty table, and with it the upper one
+	xp_claim(XP_USED, table_of(B, 1), "a fault uses an upper table that is gone");
 }
 
 static void fault(void)
@@ -29,6 +30,6 @@ static void end(void)
 const struct scenario E1 = {
 	.name = "E1-table-into-detached-table",
 	.about = "a fault adds a table to an upper one that is detached before it has the lock",
-	.without = "LINKED", .words = "an access to what is free",
+	.without = "LINKED", .words = "a fault uses an upper table that is gone",
 	.cpus = 2, .begin = begin, .cpu = {fault, reclaim}, .end = end,
 };

@@ -7,6 +7,7 @@ static void begin(void)
 	begin_space();
 	xp_as(1);
 	write_value(A, 1);
+	xp_claim(XP_USED, frame_at(A), "a reference was taken on a page that is free");
 }
 
 static void get(void)
@@ -27,6 +28,6 @@ static void release(void)
 const struct scenario r02 = {
 	.name = "r02-reference-to-leaving",
 	.about = "a lock-free reader takes a reference on a page that is leaving",
-	.without = "COUNT_NOT_ZERO", .words = "an access to what is free",
+	.without = "COUNT_NOT_ZERO", .words = "a reference was taken on a page that is free",
 	.cpus = 2, .begin = begin, .cpu = {get, release}, .end = end_space,
 };

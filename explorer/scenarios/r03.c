@@ -21,11 +21,17 @@ static void unmap_b(void)
 	ok(vmt_unmap(space, B, PAGE));
 }
 
+static void begin_claimed(void)
+{
+	begin();
+	xp_claim_said("vmtree: a claimed range was taken away", "the place of a move was unmapped under it");
+}
+
 const struct scenario move_against_unmap = {
 	.name = "r03-move-against-unmap",
 	.about = "a range that a move has claimed is unmapped",
-	.without = "CLAIM_WAITS", .words = "a claimed range was taken away",
-	.cpus = 2, .begin = begin, .cpu = {move_to_b, unmap_b}, .end = end_space,
+	.without = "CLAIM_WAITS", .words = "the place of a move was unmapped under it",
+	.cpus = 2, .begin = begin_claimed, .cpu = {move_to_b, unmap_b}, .end = end_space,
 };
 
 // ---- B is mapped before and after. --------------------------------------------------------------------------------

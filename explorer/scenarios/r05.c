@@ -25,13 +25,13 @@ static void come_back(void)
 const struct scenario flush_against_switch = {
 	.name = "r05-flush-against-switch",
 	.about = "a CPU comes back to a space during a flush, which has read who is there first",
-	.without = "GENERATION_FIRST", .words = "a page is freed that CPU 1 has a translation of",
-	.cpus = 2, .begin = begin, .cpu = {release, come_back}, .end = end_space,
+	.without = "GENERATION_FIRST", .words = "a CPU reads what nobody has written",
+	.bytes = true, .cpus = 2, .begin = begin, .cpu = {release, come_back}, .end = end_space,
 };
 
 const struct scenario switch_against_flush = {
 	.name = "r05-switch-against-flush",
 	.about = "a CPU comes back to a space, and has read the generation before it said so",
-	.without = "GENERATION_LAST", .words = "a page that is free",
-	.cpus = 2, .begin = begin, .cpu = {release, come_back}, .end = end_space,
+	.without = "GENERATION_LAST", .words = "a CPU reads what nobody has written",
+	.bytes = true, .cpus = 2, .begin = begin, .cpu = {release, come_back}, .end = end_space,
 };

@@ -41,7 +41,7 @@ const struct scenario fork_against_copies = {
 	.cpus = 2, .begin = begin, .cpu = {fork_space, write_both}, .end = end_with_cut,
 };
 
-// ---- Parent and child share A. CPU 0 writes it, and gets a copy, while CPU 1 reads. -------------------------------
+// ---- Parent and child share A. CPU 0 writes it, and gets a copy, while CPU 1 uses it. -------------------------------
 
 static void begin_shared(void)
 {
@@ -58,9 +58,10 @@ static void write_a(void)
 	write_value(A, 2);
 }
 
-static void read_a(void)
+static void write_and_read(void)
 {
-	xp_demand(read_value(A) >= 1, "a CPU reads what nobody has written");
+	write_value(A, 3);
+	xp_demand(read_value(A) >= 2, "a CPU reads the old page after it has written the copy");
 }
 
 static void end_with_child(void)
@@ -72,9 +73,9 @@ static void end_with_child(void)
 
 const struct scenario copy_against_read = {
 	.name = "r20-copy-against-read",
-	.about = "a shared page is copied on write while another CPU reads it",
-	.without = "FLUSH_COPY", .words = "two translations of one address at once",
-	.cpus = 2, .begin = begin_shared, .cpu = {write_a, read_a}, .end = end_with_child,
+	.about = "a shared page is copied on write while another CPU uses it",
+	.without = "FLUSH_COPY", .words = "a CPU reads the old page after it has written the copy",
+	.bytes = true, .cpus = 2, .begin = begin_shared, .cpu = {write_a, write_and_read}, .end = end_with_child,
 };
 
 const struct scenario two_copies = {

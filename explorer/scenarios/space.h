@@ -27,14 +27,18 @@ void end_space(void);
 void write_value(uint64_t va, uint64_t value);
 uint64_t read_value(uint64_t va);
 void release_page(uint64_t va);
+// What a system call copies there, by a reference on the page.
+void copy_value(uint64_t va, uint64_t value);
 
-// Of the tables as they are; in the end.
+// Of the tables as they are; before CPUs begin and in the end. 0: none is there.
 uint64_t frame_at(uint64_t va);
+uint64_t table_of(uint64_t va, unsigned level);
 
 // A fork by the calling CPU; in the end: what the child has, and its end.
 extern struct vmt_space *child;
 void fork_space(void);
 uint64_t read_child(uint64_t va);
+bool read_child_if(uint64_t va, uint64_t *value); // false: nothing is mapped there
 void destroy_child(void);
 
 static inline void ok(enum vmt_status status)

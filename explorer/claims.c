@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// What a scenario asserts of things that only the explorer sees. It names the thing beforehand, with its own words: a
+// page or a table that nobody may use once it is free, a circle of CPUs that wait for each other, a line that the
+// library says when it gives up. When that very thing is met, these words are said, and the failure is the scenario's
+// own. Everything else that the explorer finds is a failure too, but proves nothing of the scenario.
+#include <string.h>
+
+#include "port.h"
+
+#define CLAIMS	  4
+#define ANY_TABLE XP_FRAMES
+
+static struct claim {
+	unsigned misuse;
+	unsigned frame;
+	const char *words;
+} claims[CLAIMS];
+
+static unsigned claim_count;
+static uint64_t circle[XP_CPUS];
+static const char *circle_words, *said, *said_words;
+
+void xp_claims_reset(void)
+{
+	claim_count = 0;
+	circle_words = said = NULL;
+}
+
+void xp_claim(unsigned misuse, uint64_t pa, const char *words)
+{
+	bool any = pa == XP_ANY_TABLE;
+
+	if (claim_count == CLAIMS || (!any && xp_frame_is_free(pa)))
+		xp_fail("a scenario claims what is not there, or too much");
+	claims[claim_count++] = (struct claim){
+		misuse, any ? ANY_TABLE : (unsigned)((pa - XP_RAM) / VMT_PAGE_SIZE), words};
+}
+
+// What a frame was says its metadata, which nobody writes when it is freed.
+static bool was_table(unsigned frame)
+{
+	uint64_t pa = XP_RAM + frame * VMT_PAGE_SIZE;
+
+	return frame < XP_FRAMES && (void *)xp_frame_meta(pa)->node.table == xp_frame_ptr(pa);
+}
+
+const char *xp_claimed(enum xp_misuse misuse, unsigned frame)
+{
+	for (unsigned i = 0; i < claim_count; i++) {
+		if (claims[i].misuse & misuse &&
+		    (claims[i].frame == frame || (claims[i].frame == ANY_TABLE && was_table(frame))))
+			return claims[i].words;
+	}
+	return NULL;
+}
+
+void xp_claim_circle(const uint64_t waits_for[XP_CPUS], const char *words)
+{
+	memcpy(circle, waits_for, sizeof(circle));
+	circle_words = words;
+}
+
+const char *xp_claimed_circle(const uint64_t waits_for[XP_CPUS])
+{
+	return circle_words && !memcmp(circle, waits_for, sizeof(circle)) ? circle_words : NULL;
+}
+
+void xp_claim_said(const char *line, const char *words)
+{
+	said = line;
+	said_words = words;
+}
+
+const char *xp_claimed_said(const char *line)
+{
+	return said && !strcmp(said, line) ? said_words : NULL;
+}
