@@ -5,13 +5,15 @@
 #   make check      all tests; ends with one line "N passed, N failed"
 #   make check-fast the tests that take seconds
 #   make bench      what the page-table layer and secondaries cost on this machine, in nanoseconds
+#   make proof      runs what the tables of docs/proof.md are made of, and writes them anew
+#   make soak       explores interleavings until it is interrupted (or HOURS=8): more and more preemptions, random ones
 #   make clean      removes the build folder
 #
 # run, check and check-fast install the Debian packages that are missing (as root), or name them and stop.
 
 BUILD ?= build
 
-.PHONY: all run check check-fast bench clean
+.PHONY: all run check check-fast bench proof soak clean
 
 all:
 	@scripts/setup.sh build
@@ -37,6 +39,16 @@ bench:
 	@scripts/build.sh $(BUILD)
 	@$(BUILD)/bench/bench_tables
 	@$(BUILD)/bench/bench_secondaries
+
+proof:
+	@scripts/setup.sh build
+	@scripts/build.sh $(BUILD)
+	@ninja -C $(BUILD) proof-races proof-planted
+
+soak:
+	@scripts/setup.sh build
+	@scripts/build.sh $(BUILD)
+	@python3 explorer/soak.py $(BUILD)/explore --hours $(or $(HOURS),0)
 
 clean:
 	rm -rf $(BUILD)

@@ -266,6 +266,7 @@ struct xp_plan {
 	uint64_t seed;
 	uint64_t schedules;	// at most so many; 0: no limit
 	double seconds;		// 0: no limit
+	double progress;	// seconds between lines that say how far it is; 0: none
 };
 
 struct xp_report {

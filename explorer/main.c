@@ -42,6 +42,7 @@ static const char usage[] =
 	"  --budget N|Ns       at most N interleavings, or N seconds, for each scenario (0: none)\n"
 	"  --prove             nothing is found within the budget, and with its protection off (or that of --without)\n"
 	"                      each scenario fails at its own assertion; a line of docs/proof.md for each\n"
+	"  --progress N        says every N seconds how far it is\n"
 	"  --quiet             a line for each scenario, and no interleaving\n";
 
 static _Noreturn void refuse(const char *what, const char *argument)
@@ -293,6 +294,8 @@ static int parse(char **arguments, struct options *options)
 			options->replay = value_of(arguments, &i);
 		} else if (!strcmp(name, "--budget")) {
 			set_budget(value_of(arguments, &i), &options->plan);
+		} else if (!strcmp(name, "--progress")) {
+			options->plan.progress = (double)whole_number(value_of(arguments, &i));
 		} else if (!strcmp(name, "--help")) {
 			fputs(usage, stdout);
 			exit(0);

@@ -13,6 +13,7 @@
 // *Random*, by priorities (PCT; Burckhardt, Kothari, Musuvathi, Nagarakatte: "A randomized scheduler with probabilistic
 // guarantees of finding bugs", ASPLOS 2010): the CPU with the highest priority runs; at a few random events the one at
 // work gets the lowest. All of it follows from a seed.
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -158,6 +159,27 @@ static bool within(const struct xp_plan *plan, const struct xp_report *report, d
 	       (!plan->seconds || now() - start < plan->seconds);
 }
 
+// A search that goes on for long says so.
+static void tell(const struct scenario *scenario, const struct xp_plan *plan, const struct xp_report *report,
+		 double start)
+{
+	static double told;
+	double time = now();
+
+	if (told < start)
+		told = start;
+	if (plan->progress == 0 || time - told < plan->progress)
+		return;
+	told = time;
+	fprintf(stderr, "%s: at work for %.0f s, %llu interleavings", scenario->name, time - start,
+		(unsigned long long)report->schedules);
+	if (plan->random)
+		fprintf(stderr, ", seed %llu\n", (unsigned long long)report->seed);
+	else
+		fprintf(stderr, ", at most %u preemptions, %llu ends\n", plan->preemptions,
+			(unsigned long long)report->ends);
+}
+
 static void explore_all(const struct scenario *scenario, const struct xp_plan *plan, struct xp_report *report,
 			double start)
 {
@@ -170,6 +192,7 @@ static void explore_all(const struct scenario *scenario, const struct xp_plan *p
 		xp_run(scenario, choose_path, plain, &report->result);
 		report->schedules++;
 		report->events += report->result.events;
+		tell(scenario, plan, report, start);
 		if (report->result.outcome == XP_FAILED)
 			return;
 		if (xp_visible_grew() && !plain) {
@@ -249,6 +272,7 @@ static void explore_random(const struct scenario *scenario, const struct xp_plan
 		random_run(scenario, report->seed, length, &report->result);
 		report->schedules++;
 		report->events += report->result.events;
+		tell(scenario, plan, report, start);
 		if (report->result.outcome == XP_FAILED || !within(plan, report, start))
 			return;
 	}
