@@ -166,6 +166,8 @@ void xp_deactivate(void);
 // An access of the calling CPU, with faults. Eight bytes at the beginning of a page that is watched.
 enum vmt_status xp_read(uint64_t va, uint64_t *value);
 enum vmt_status xp_write(uint64_t va, uint64_t value);
+// ... without: nothing is written where that would fault.
+void xp_write_if(uint64_t va, uint64_t value);
 // Tables have changed: the MMUs load what they can.
 void xp_mmu_load(void);
 void xp_mmu_flush(unsigned cpu, const struct vmt_flush *flush);

@@ -469,3 +469,8 @@ enum vmt_status xp_write(uint64_t va, uint64_t value)
 {
 	return access_with_faults(va, true, &value, __builtin_return_address(0));
 }
+
+void xp_write_if(uint64_t va, uint64_t value)
+{
+	access(va, true, &value, __builtin_return_address(0));
+}

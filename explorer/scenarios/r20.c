@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// 20 and 25. A page is shared or copied while another CPU still writes it through what it has cached.
+// 20. A page is shared or copied while another CPU still writes it through what it has cached.
 #include "space.h"
 
 // ---- CPU 0 forks while CPU 1 writes A and then B, which are there. A child with the new B has the new A. ----------
@@ -31,13 +31,6 @@ const struct scenario fork_against_writes = {
 	.name = "r20-fork-against-writes",
 	.about = "pages are written while a fork shares them",
 	.without = "FLUSH_FORK", .words = "the child is a state that never was",
-	.cpus = 2, .begin = begin, .cpu = {fork_space, write_both}, .end = end_with_cut,
-};
-
-const struct scenario fork_against_copies = {
-	.name = "r20-fork-against-copies",
-	.about = "pages are copied on write while a fork copies their tables",
-	.without = "GATE", .words = "the child is a state that never was",
 	.cpus = 2, .begin = begin, .cpu = {fork_space, write_both}, .end = end_with_cut,
 };
 
