@@ -38,7 +38,7 @@ struct fault {
 	uint64_t filled;		// bytes of the entry that came to allow more; 0: none did
 	// Of a secondary; NULL: a CPU's.
 	const struct vmt_secondary_request *request;
-	const struct vmt_secondary_config *secondary;
+	struct secondary *secondary;
 	unsigned id;
 	uint32_t attr_id;		// of the address, at the last look
 	uint64_t granted;		// where what was handed out ends

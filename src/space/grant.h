@@ -13,10 +13,18 @@
 static enum vmt_status device_return(struct vmt_tree *tree, uint64_t addr, uint64_t *bytes);
 static void device_fetch(struct vmt_tree *tree, uint64_t addr, struct vmt_device_memory *memory, bool copied);
 
+// A lost secondary is not told of changes (secondaries_issue), so what it would be handed by now might contradict
+// what it still has. The entry's lock is held: so was it by whoever changed the entry and passed the secondary over, and
+// what he saw is seen here.
+static bool grant_is_lost(struct secondary *slot)
+{
+	return secondary_is_lost(slot) && HOLDS(GRANT_NOT_LOST);
+}
+
 // Hands out [addr, addr + length), clipped to the subscription.
 static void grant_commit(struct fault *fault, struct vmt_grant grant)
 {
-	uint64_t start = fault->secondary->start, end = fault->secondary->end;
+	uint64_t start = fault->secondary->config.start, end = fault->secondary->config.end;
 
 	if (grant.addr < start) {
 		grant.pa += start - grant.addr;
@@ -88,7 +96,7 @@ static enum vmt_status grant_exclusive(struct fault *fault, struct vmt_node *nod
 // Should the page be where the secondary is, or a copy of it? Sets want_move or want_copied.
 static bool grant_wants_nearer(struct fault *fault, unsigned level)
 {
-	struct vmt_device_memory *memory = fault->secondary->memory;
+	struct vmt_device_memory *memory = fault->secondary->config.memory;
 	uint32_t attr = fault->attr_id;
 
 	if (fault->stay || !memory || fault->request->flags || attr & (ID_COUNTED | ATTR_SHARED))
@@ -106,11 +114,11 @@ static struct device_frame *grant_copy(const struct fault *fault, uint64_t leaf,
 	const struct vmt_data *data = level == 0 ? data_of_frame(fault->tree->port, fmt_pa(leaf)) : NULL;
 	struct device_frame *copy;
 
-	if (!data || !fault->secondary->memory || fmt_prot(leaf) & VMT_WRITE)
+	if (!data || !fault->secondary->config.memory || fmt_prot(leaf) & VMT_WRITE)
 		return NULL;
 	// Acquire pairs with the release in copied_enter (mirror/migrate.h): the copy's bytes.
 	copy = atomic_load_explicit(&data->copy, memory_order_acquire);
-	return copy && copy->memory == fault->secondary->memory ? copy : NULL;
+	return copy && copy->memory == fault->secondary->config.memory ? copy : NULL;
 }
 
 static enum vmt_status grant_leaf(struct fault *fault, struct vmt_node *node, unsigned slot, uint64_t leaf,
@@ -125,6 +133,8 @@ static enum vmt_status grant_leaf(struct fault *fault, struct vmt_node *node, un
 		.prot = grant_prot(fault, leaf),
 	};
 
+	if (grant_is_lost(fault->secondary))
+		return VMT_ERR_DEVICE;
 	if (copy) {
 		grant.pa = device_address(copy);
 		grant.device = true;
@@ -148,8 +158,10 @@ static enum vmt_status grant_device(struct fault *fault, const struct vmt_node *
 	bool present = fault->request && fault->request->flags & VMT_GRANT_PRESENT, write = fault->access != VMT_READ;
 	uint32_t attr = slot_id(node, fmt_index(fault->addr, node->level));
 
+	if (fault->request && grant_is_lost(fault->secondary))
+		return VMT_ERR_DEVICE;
 	// Two secondaries may share the memory: for one alone the page comes back and is parked.
-	if (!fault->request || frame->memory != fault->secondary->memory || fmt_kind(e) != MARKER_DEVICE ||
+	if (!fault->request || frame->memory != fault->secondary->config.memory || fmt_kind(e) != MARKER_DEVICE ||
 	    fault->request->flags & VMT_GRANT_EXCLUSIVE) {
 		fault->want_return = !present;
 		return present ? VMT_ERR_NOT_PRESENT : VMT_ERR_RETRY;
@@ -175,7 +187,7 @@ static enum vmt_status grant_provide(struct fault *fault)
 	if (fault->want_return) {
 		status = device_return(fault->tree, fault->addr & ~VMT_PAGE_MASK, &bytes);
 	} else {
-		device_fetch(fault->tree, fault->addr & ~VMT_PAGE_MASK, fault->secondary->memory, fault->want_copied);
+		device_fetch(fault->tree, fault->addr & ~VMT_PAGE_MASK, fault->secondary->config.memory, fault->want_copied);
 		fault->stay = HOLDS(FAULT_STAYS);
 	}
 	fault->want_return = fault->want_move = fault->want_copied = false;
@@ -193,7 +205,7 @@ static enum vmt_status grant_check(const struct vmt_space *space, uint64_t addr,
 }
 
 // One page, and what comes with it: `*next` is the first address behind.
-static enum vmt_status grant_page(struct vmt_space *space, unsigned id, const struct secondary *slot, uint64_t addr,
+static enum vmt_status grant_page(struct vmt_space *space, unsigned id, struct secondary *slot, uint64_t addr,
 				  const struct vmt_secondary_request *request, uint64_t *next)
 {
 	enum vmt_status status;
@@ -201,7 +213,7 @@ static enum vmt_status grant_page(struct vmt_space *space, unsigned id, const st
 
 	fault_init(&fault, space, addr, request->access);
 	fault.request = request;
-	fault.secondary = &slot->config;
+	fault.secondary = slot;
 	fault.id = id;
 	fault.granted = (addr | VMT_PAGE_MASK) + 1;
 	status = fault_run(&fault);
@@ -248,6 +260,7 @@ enum vmt_status vmt_secondary_fault(struct vmt_space *space, unsigned id, const 
 struct range_grants {
 	struct vmt_space *space;
 	const struct vmt_secondary_range *range;
+	struct secondary *slot;
 	const struct vmt_device_memory *memory;	// the subscription's
 	unsigned id, count;
 	struct vmt_grant grant[VMT_RANGE_PAGES];
@@ -325,7 +338,7 @@ static bool range_commit(struct range_grants *grants)
 
 	txn_init(&txn, &grants->space->tree);
 	txn_lock(&txn, range->addr, range->addr + range->length - 1);
-	holds = txn.last == range->addr + range->length - 1 && !range_meets_claim(&txn);
+	holds = txn.last == range->addr + range->length - 1 && !range_meets_claim(&txn) && !grant_is_lost(grants->slot);
 	for (unsigned i = 0; i < grants->count && holds; i++)
 		holds = range_page_holds(grants, txn_lock_path(&txn, grants->grant[i].addr, 0), &grants->grant[i]);
 	if (holds || !HOLDS(RANGE_RECHECKS))
@@ -386,7 +399,7 @@ enum vmt_status vmt_secondary_fault_range(struct vmt_space *space, unsigned id, 
 	grants = vmt_port_mem_alloc(space->tree.port, sizeof(*grants));
 	if (!grants)
 		return VMT_ERR_NO_MEMORY;
-	*grants = (struct range_grants){.space = space, .range = range, .id = id, .memory = slot->config.memory,
+	*grants = (struct range_grants){.space = space, .range = range, .id = id, .slot = slot, .memory = slot->config.memory,
 					.count = (unsigned)(range->length >> VMT_PAGE_SHIFT)};
 	status = range_try(grants, &quiet);
 	if (status == VMT_OK && !quiet)

@@ -62,6 +62,7 @@ enum protection {
 	HELD_LOWEST,		// a mirror's leaf is entered in the lowest table that is there (A3)
 	HELD_MARK,		// who entered one does the fold that was left to him (A1)
 	LOST_IS_HELD,		// what a secondary that does not answer can reach is given to nobody
+	GRANT_NOT_LOST,		// nor is it handed anything more
 	GENERATION_RAISED,	// by each flush, for CPUs that kept translations and are elsewhere (5, 15)
 	GENERATION_FIRST,	// raised before the CPUs are read (5, 15)
 	GENERATION_LAST,	// read after the CPU has announced itself (5, 15)

@@ -229,6 +229,14 @@ static void change_lose(struct ranged *ranged)
 	IS(ranged->env->ops->release(ranged->env->space, ranged->addr, PAGE), VMT_ERR_DEVICE);
 }
 
+// ... by a change elsewhere: all pages of the range are still as they were noted.
+static void change_lose_elsewhere(struct ranged *ranged)
+{
+	OK(device_fault(ranged->device, BASE + 12 * PAGE, PAGE, VMT_WRITE, 0));
+	ranged->device->mute = true;
+	IS(ranged->env->ops->release(ranged->env->space, BASE + 12 * PAGE, PAGE), VMT_ERR_DEVICE);
+}
+
 // A part goes for good while it runs, or the device is lost.
 static void ranges_end(struct env *env)
 {
@@ -239,6 +247,12 @@ static void ranges_end(struct env *env)
 	IS(range_fault(&ranged, BASE + 6 * PAGE, 4, VMT_WRITE), VMT_ERR_UNMAPPED);
 	assert_int_equal(ranged.commits, 0);
 	ranged.change = change_lose;
+	ranged.changes = 1;
+	IS(range_fault(&ranged, BASE, 4, VMT_WRITE), VMT_ERR_DEVICE);
+	assert_int_equal(ranged.commits, 0);
+	close_one(env, &device);
+	open_one(env, &device);
+	ranged.change = change_lose_elsewhere;
 	ranged.changes = 1;
 	IS(range_fault(&ranged, BASE, 4, VMT_WRITE), VMT_ERR_DEVICE);
 	assert_int_equal(ranged.commits, 0);

@@ -213,6 +213,18 @@ static bool dev_wait(void *owner)
 	return sim_device_wait(dev->device);
 }
 
+// Of its tree, about tables that have become empty.
+static bool dev_flush(void *owner, const struct vmt_flush *flush)
+{
+	struct dev *dev = owner;
+
+	if (flush->all)
+		sim_device_issue(dev->device, 0, UINT64_MAX, true);
+	for (unsigned i = 0; i < flush->count; i++)
+		sim_device_issue(dev->device, flush->ranges[i].start, flush->ranges[i].end, flush->tables);
+	return sim_device_wait(dev->device);
+}
+
 static const struct vmt_mirror_ops dev_ops = {.issue = dev_issue, .wait = dev_wait};
 static const struct vmt_device_memory_ops memory_ops = {.copy = sim_dma_start};
 
@@ -248,11 +260,24 @@ static void dev_make_tree(struct dev *dev, struct vmt_target *target)
 {
 	const struct sim_ops *ops = sim_ops(dev->format);
 	struct vmt_tree_config config = {
-		.end = sim_format_end(dev->format), .owner = dev, .cpus = CPUS, .user = true};
+		.end = sim_format_end(dev->format), .owner = dev, .flush = dev_flush, .cpus = CPUS, .user = true};
 
 	expect(sim_self(), ops->tree_create(sim_port(dev->zone->env->machine), &config, &dev->tree), VMT_OK, 0, "a tree");
 	ops->tree_target(dev->tree, target);
-	sim_device_attach(dev->device, ops->tree_root(dev->tree));
+}
+
+static void dev_attach(struct dev *dev)
+{
+	struct zone *zone = dev->zone;
+	struct vmt_mirror_config config = {
+		.start = ZONE, .end = ZONE_END, .ops = &dev_ops, .owner = dev, .memory = dev->memory, .offset = dev->offset,
+		.target = dev->target.ops ? &dev->target : NULL,
+		.mode = dev == &zone->dev[DEV_EAGER] ? VMT_MIRROR_EAGER : VMT_MIRROR_ON_DEMAND};
+
+	sim_device_attach(dev->device, dev->tree     ? sim_ops(dev->format)->tree_root(dev->tree) :
+				       dev->commands ? dev->commands->root :
+						       zone->env->ops->space_root(zone->env->space));
+	expect(sim_self(), zone->env->ops->mirror_create(zone->env->space, &config, &dev->mirror), VMT_OK, 0, "a mirror");
 }
 
 static void dev_open(struct zone *zone, unsigned kind)
@@ -260,30 +285,20 @@ static void dev_open(struct zone *zone, unsigned kind)
 	struct dev *dev = &zone->dev[kind];
 	bool commanded = kind == DEV_COMMANDED && HUGE_FITS && sim_ops(SIM_VTD_SS), shared = kind == DEV_SHARED;
 	bool memory = kind == DEV_DEMAND || kind == DEV_COMMANDED;
-	struct vmt_target target;
-	struct vmt_mirror_config config = {
-		.start = ZONE, .end = ZONE_END, .ops = &dev_ops, .owner = dev, .target = shared ? NULL : &target,
-		.mode = kind == DEV_EAGER ? VMT_MIRROR_EAGER : VMT_MIRROR_ON_DEMAND};
 
 	dev->zone = zone;
 	dev->format = shared ? zone->env->format : commanded ? SIM_VTD_SS : dev_format(zone, kind);
 	dev->offset = shared ? 0 : kind * GIB(1) - GIB(2) + 5 * PAGE * (kind == DEV_EAGER);
-	config.offset = dev->offset;
 	dev->device = sim_device_create(zone->env->machine, &(struct sim_device_config){
-		.format = dev->format, .bytes = memory ? MEMORY : 0, .tree_owner = dev,
+		.format = dev->format, .bytes = memory ? MEMORY : 0,
 		.fault_ad = zone->env->seed % 2});
 	if (memory)
 		dev_make_memory(dev);
-	config.memory = dev->memory;
-	if (shared)
-		sim_device_attach(dev->device, zone->env->ops->space_root(zone->env->space));
-	else if (commanded)
-		commands_open(dev, &target);
-	else
-		dev_make_tree(dev, &target);
 	if (commanded)
-		sim_device_attach(dev->device, dev->commands->root);
-	expect(sim_self(), zone->env->ops->mirror_create(zone->env->space, &config, &dev->mirror), VMT_OK, 0, "a mirror");
+		commands_open(dev, &dev->target);
+	else if (!shared)
+		dev_make_tree(dev, &dev->target);
+	dev_attach(dev);
 }
 
 void devs_open(struct zone *zone)
@@ -322,20 +337,71 @@ void devs_free_memory(struct zone *zone)
 
 // ---- While they run ----------------------------------------------------------------------------------------------
 
+bool dev_enter(struct dev *dev)
+{
+	// Sequentially consistent, all: whoever comes in sees that it is closed, or is seen.
+	atomic_fetch_add_explicit(&dev->users, 1, memory_order_seq_cst);
+	if (!atomic_load_explicit(&dev->closed, memory_order_seq_cst))
+		return true;
+	dev_leave(dev);
+	return false;
+}
+
+void dev_leave(struct dev *dev)
+{
+	atomic_fetch_sub_explicit(&dev->users, 1, memory_order_seq_cst);
+}
+
+void dev_silence(struct zone *zone, unsigned kind)
+{
+	struct dev *dev = &zone->dev[kind];
+
+	// Release: what the device does from now on counts for nothing; it begins to be silent afterwards.
+	atomic_fetch_add_explicit(&dev->epoch, 1, memory_order_release);
+	sim_device_silence(dev->device, true);
+}
+
+// Only CPU 0 does this.
+void dev_reset(struct zone *zone, struct sim_cpu *cpu, unsigned kind)
+{
+	struct dev *dev = &zone->dev[kind];
+
+	atomic_store_explicit(&dev->closed, 1, memory_order_seq_cst);
+	while (atomic_load_explicit(&dev->users, memory_order_seq_cst))
+		sim_poll(cpu);
+	sim_device_reset(dev->device);
+	expect(cpu, zone->env->ops->mirror_destroy(dev->mirror), VMT_OK, 0, "the end of a lost mirror");
+	if (dev->commands) {
+		commands_lock(dev->commands);
+		commands_execute(dev->commands, COMMANDS);
+		commands_unlock(dev->commands);
+	}
+	dev_attach(dev);
+	// Release: the device's words are its own again.
+	atomic_fetch_add_explicit(&dev->epoch, 1, memory_order_release);
+	atomic_store_explicit(&dev->closed, 0, memory_order_seq_cst);
+}
+
 // Shared words are written by devices only on pages that they have for themselves: otherwise their additions would not
 // be whole.
 static enum vmt_status dev_handle(void *arg, struct sim_device *device, uint64_t addr, vmt_prot access)
 {
 	struct zone *zone = arg;
 	struct dev *dev = zone->dev;
+	enum vmt_status status;
 	uint64_t at;
 
 	while (dev->device != device)
 		dev++;
+	if (!dev_enter(dev))
+		return VMT_ERR_DEVICE;
 	at = addr - dev->offset;
 	if (access == VMT_WRITE && at >= SHARED && at < SHARED + SHARED_PAGES * PAGE)
-		return zone->env->ops->mirror_exclusive(dev->mirror, addr);
-	return zone->env->ops->mirror_fault(dev->mirror, addr, 1, access, NULL);
+		status = zone->env->ops->mirror_exclusive(dev->mirror, addr);
+	else
+		status = zone->env->ops->mirror_fault(dev->mirror, addr, 1, access, NULL);
+	dev_leave(dev);
+	return status;
 }
 
 void devs_serve(struct zone *zone, struct sim_cpu *cpu)

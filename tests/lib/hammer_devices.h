@@ -9,12 +9,17 @@
 //	churn		Whatever goes, by all CPUs. A page reads as zero or as what somebody wrote to its address.
 //	owned		A part for each CPU, of which it knows every byte, and where it unmaps and releases too. Devices
 //			read there, and write when the owner asks for it.
+//
+// In the second scenario devices stop answering now and then, and are reset some time later. What such a device wrote
+// meanwhile to its own words counts for nothing; all else holds, but for the shared words.
 #ifndef TESTS_LIB_HAMMER_DEVICES_H
 #define TESTS_LIB_HAMMER_DEVICES_H
 
 #include "hammer.h"
 
 #include "device.h"
+
+#include <vmtree/mirror.h>
 
 #define DEVS	   4
 #define WRITERS	   (CPUS + DEVS)
@@ -63,10 +68,13 @@ struct dev {
 	uint64_t offset;		// device address minus the space's
 	struct vmt_tree *tree;		// or NULL
 	struct commands *commands;	// or NULL
+	struct vmt_target target;	// of one of these
 	struct vmt_mirror *mirror;
 	struct vmt_device_memory *memory; // or NULL
 	unsigned operations;
 	_Atomic unsigned over;		// it looks at no mail any more
+	_Atomic unsigned epoch;		// odd while it does not answer
+	_Atomic unsigned users, closed;	// CPUs that use the mirror; whether it is being made anew
 	struct mail mail[CPUS];
 };
 
@@ -74,7 +82,10 @@ struct dev {
 struct writer {
 	uint64_t value[HOT];
 	uint64_t seen[WRITERS][HOT];
+	unsigned seen_epoch[WRITERS];	// of the devices, when that was
 	uint8_t dma[HOT][24];		// what it wrote otherwise
+	unsigned epoch;			// a device's own, when all of this was right
+	bool unknown[HOT], dma_unknown[HOT]; // it was silent since it looked at the page, wrote to it last
 	uint64_t added;			// to shared words
 	uint64_t done;			// operations
 };
@@ -85,6 +96,7 @@ struct zone {
 	struct dev dev[DEVS];
 	struct writer writer[WRITERS];
 	_Atomic unsigned place[BLOCKS];	// where it was last: a hint to others than CPU 0
+	bool silences;			// devices stop answering now and then
 };
 
 // ---- The devices (hammer_devices.c) ------------------------------------------------------------------------------
@@ -95,6 +107,12 @@ void devs_free_memory(struct zone *zone); // when nothing lives there any more
 // Serves some of what they ask for, and lets them go on.
 void devs_serve(struct zone *zone, struct sim_cpu *cpu);
 bool devs_running(struct zone *zone);
+// Around the use of its mirror; false: it is being made anew.
+bool dev_enter(struct dev *dev);
+void dev_leave(struct dev *dev);
+// One of them, or a given one, stops answering; whoever does is reset, and its mirror is made anew.
+void dev_silence(struct zone *zone, unsigned kind);
+void dev_reset(struct zone *zone, struct sim_cpu *cpu, unsigned kind);
 
 // ---- Counted pages -----------------------------------------------------------------------------------------------
 
@@ -140,6 +158,31 @@ static inline bool page_stamped(uint64_t value, uint64_t addr)
 	return value == 0 || (value >> 24 == addr >> VMT_PAGE_SHIFT && (value >> 20 & 15) - 1 < WRITERS);
 }
 
+// Of writer `writer`, at this moment: odd, or another than before, says that what it wrote counts for nothing.
+static inline unsigned epoch_of(struct zone *zone, unsigned writer)
+{
+	// Acquire pairs with the release in dev_silence and dev_reset.
+	return writer < CPUS ? 0 : atomic_load_explicit(&zone->dev[writer - CPUS].epoch, memory_order_acquire);
+}
+
+// What the writer's word read, with its epoch from before. True: it is older than what was seen already.
+static inline bool writer_seen(struct zone *zone, struct writer *own, unsigned writer, unsigned epoch, unsigned page,
+			       uint64_t value)
+{
+	if (epoch & 1 || epoch_of(zone, writer) != epoch)
+		return false;
+	if (own->seen_epoch[writer] != epoch)
+		memset(own->seen[writer], 0, sizeof(own->seen[writer]));
+	own->seen_epoch[writer] = epoch;
+	if (value < own->seen[writer][page])
+		return true;
+	own->seen[writer][page] = value;
+	return false;
+}
+
+// What an operation says that is done all the same.
+#define DONE(zone) (BIT(VMT_OK) | ((zone)->silences ? BIT(VMT_ERR_DEVICE) : 0))
+
 // What may be said of an access in an area where others change things.
 #define REFUSED (GONE | BIT(VMT_ERR_MARKER) | BIT(VMT_ERR_DEVICE) | BIT(VMT_ERR_RETRY))
 
@@ -147,6 +190,7 @@ static inline bool page_stamped(uint64_t value, uint64_t addr)
 
 void cpu_operation(struct sim_cpu *cpu, struct zone *zone, unsigned number, uint64_t n);
 void cpu_finish(struct sim_cpu *cpu, struct zone *zone, unsigned number); // what it has begun
+void cpu_map(struct sim_cpu *cpu, struct zone *zone, uint64_t addr, uint64_t length, uint32_t flags);
 void cpu_judge(struct sim_cpu *cpu, struct zone *zone); // at the end, alone
 void cpu_owned_open(struct sim_cpu *cpu, struct zone *zone, unsigned number);
 void cpu_owned(struct sim_cpu *cpu, struct zone *zone, unsigned number, uint64_t n);

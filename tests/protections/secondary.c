@@ -249,7 +249,9 @@ static enum vmt_status program(void *arg, const struct vmt_grant *grant, unsigne
 	return VMT_OK;
 }
 
-static void fault_range(struct sim_cpu *cpu)
+static enum vmt_status range_status;
+
+static void try_range(struct sim_cpu *cpu)
 {
 	struct vmt_secondary_range range = {
 		.addr = A, .length = 2 * PAGE, .access = VMT_WRITE, .program = program, .commit = device_commit_range,
@@ -258,7 +260,31 @@ static void fault_range(struct sim_cpu *cpu)
 
 	(void)cpu;
 	programs = 0;
-	OK(ops->secondary_fault_range(env.space, device.id, &range));
+	range_status = ops->secondary_fault_range(env.space, device.id, &range);
+}
+
+static void fault_range(struct sim_cpu *cpu)
+{
+	try_range(cpu);
+	OK(range_status);
+}
+
+// The device turns out not to answer, in a part of its own that has nothing to do with the range.
+static void lose_device(struct sim_cpu *cpu)
+{
+	(void)cpu;
+	device.silent = true;
+	demand(ops->unmap(env.space, A + 8 * PAGE, PAGE) == VMT_ERR_DEVICE, "a silent device has answered");
+}
+
+static void silent_handed(uint64_t seed)
+{
+	begin_with_device(seed, MIB(2));
+	device_write(&device, A + 8 * PAGE, 2);
+	race_run(&(struct race){.place = AT_HERE, .first = try_range, .between = lose_device});
+	demand(range_status == VMT_ERR_DEVICE, "a device that does not answer was handed a page");
+	device_detach(&device);
+	end();
 }
 
 // CPU 1 takes the page away whenever the device has looked at the range.
@@ -373,6 +399,7 @@ const struct protection_case secondary_cases[] = {
 	{"B3-exclusive", exclusive},
 	{"space-ends", space_ends},
 	{"silent-device", silent},
+	{"silent-device-handed", silent_handed},
 };
 
 const unsigned secondary_case_count = sizeof(secondary_cases) / sizeof(*secondary_cases);
