@@ -8,6 +8,8 @@ set -eu
 build="meson ninja-build pkg-config gcc libc6-dev libcmocka-dev"
 # The machine, the programs that run on it, and what the tests are made of.
 rest="qemu-system-x86 busybox-static musl-tools g++ libjemalloc-dev libgoogle-perftools-dev libsqlite3-dev"
+# What searches the model of the lock protocol (docs/model.md).
+rest="$rest spin"
 # The machines that judge page tables (docs/judges.md), about 520 MB.
 rest="$rest qemu-system-misc qemu-system-arm gcc-riscv64-linux-gnu gcc-aarch64-linux-gnu"
 
