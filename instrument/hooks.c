@@ -7,7 +7,6 @@ void __tsan_init(void);
 void __tsan_read_range(const void *p, size_t bytes);
 void __tsan_write_range(const void *p, size_t bytes);
 void *__real_memcpy(void *to, const void *from, size_t bytes);
-void *__real_memset(void *to, int byte, size_t bytes);
 void *__wrap_memcpy(void *to, const void *from, size_t bytes);
 void *__wrap_memset(void *to, int byte, size_t bytes);
 

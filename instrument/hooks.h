@@ -17,6 +17,9 @@ void seen_plain(const void *p, size_t bytes, enum access access);
 // into them. `pc` is where it was called.
 void seen_block(const void *p, size_t bytes, enum access access, const void *pc);
 
+// memset that is not seen.
+void *__real_memset(void *to, int byte, size_t bytes);
+
 // Around an atomic access of the size of `bytes`, which hooks.c makes. What seen_before returns
 // goes to seen_after, with what the access was in the end (a compare-and-swap that fails has only
 // read), the order that the source names for it, and the values.
