@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""table.py [--write] PROGRAM REASONS DOCUMENT: runs PROGRAM (main.c says what it prints) and makes tables of it, those
-between the two marks of DOCUMENT. Says in which lines the document differs, and ends with 1 if it does; with --write it
-writes them. Each field that two CPUs share needs a line of REASONS."""
+"""table.py check|write DOCUMENT REASONS PROGRAM: runs PROGRAM (main.c says what it prints) and makes tables of it, those
+between the two marks of DOCUMENT. `check` says in which lines the document differs, `write` writes them. Each field that
+two CPUs share needs a line of REASONS, and each of these a field."""
 import difflib
 import fnmatch
 import subprocess
@@ -138,20 +138,21 @@ def make(results):
 
 
 def main():
-    write = sys.argv[1] == "--write"
-    program, reasons, document = sys.argv[1 + write:]
+    what, document, reasons, program = sys.argv[1:]
+    if what not in ("check", "write"):
+        sys.exit(__doc__)
     done = subprocess.run([program], capture_output=True, text=True, check=True)
     new = make(Results(done.stdout, read_reasons(reasons)))
     with open(document, encoding="utf-8") as file:
         text = file.read()
     head, rest = text.split(BEGIN)
     old, tail = rest.split(END)
-    if write:
+    if what == "write":
         with open(document, "w", encoding="utf-8") as file:
             file.write(head + BEGIN + "".join(new) + END + tail)
         return 0
     new, old = "".join(new).splitlines(), old.splitlines()
-    wrong = [line for line in difflib.unified_diff(old, new, "said", "now", lineterm="", n=0)]
+    wrong = list(difflib.unified_diff(old, new, "said", "now", lineterm="", n=0))
     print("\n".join(wrong))
     missing = sum(line not in old for line in new)
     print(f"{len(new) - missing} passed, {max(missing, 1) if wrong else 0} failed")
