@@ -5,7 +5,7 @@
 #   make check      all tests; ends with one line "N passed, N failed"
 #   make check-fast the tests that take seconds
 #   make bench      what the page-table layer and secondaries cost on this machine, in nanoseconds
-#   make proof      runs what the tables of docs/proof.md are made of, and writes them anew
+#   make proof      runs what the tables of docs/proof.md and docs/conflicts.md are made of, and writes them
 #   make soak       explores interleavings until it is interrupted (or HOURS=8): more and more preemptions, random ones
 #   make clean      removes the build folder
 #
@@ -43,7 +43,7 @@ bench:
 proof:
 	@scripts/setup.sh build
 	@scripts/build.sh $(BUILD)
-	@ninja -C $(BUILD) proof-races proof-planted
+	@ninja -C $(BUILD) proof-races proof-planted proof-conflicts
 
 soak:
 	@scripts/setup.sh build

@@ -2,7 +2,7 @@
 // The explorer: runs the library's own source under a scheduler of its own, on one host thread, and looks for an
 // interleaving that goes wrong.
 //
-//	runtime.c	what the compiler's thread-sanitizer instrumentation calls: each access comes by here
+//	runtime.c	each access of the library comes by here (../instrument)
 //	memory.c	frames, their metadata and the heap: what is free, what is poisoned, what is left over
 //	clocks.c	happens-before: data races, and accesses that are not over when their memory is freed
 //	mmu.c		the hostile MMUs of the CPUs
@@ -29,6 +29,7 @@
 
 #include <vmtree/vmtree.h>
 
+#include "../instrument/hooks.h"
 #include "../sim/decode.h"
 
 #define XP_CPUS 3
@@ -137,7 +138,9 @@ void xp_memory_name(uint32_t place, char *text, size_t size);
 
 // ---- Clocks (clocks.c) -------------------------------------------------------------------------------------------
 
-enum access { XP_READ = 1, XP_WRITE = 2, XP_BOTH = XP_READ | XP_WRITE };
+#define XP_READ	 ACCESS_READ
+#define XP_WRITE ACCESS_WRITE
+#define XP_BOTH	 ACCESS_BOTH
 
 struct clock {
 	uint32_t at[XP_CLOCKS];

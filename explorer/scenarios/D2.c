@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// D2. Who installs an entry while he holds nothing but the object's side. Here that is a fault: CPU 0 has got the page
-// from the object, and comes to the table only then. CPU 1 cuts the object meanwhile, takes out what is mapped of it,
-// and lets the object grow again.
+// D2. Who installs an entry while he holds nothing but the object's side. Here that is a fault: CPU 0 has made the page
+// in the object, and comes to the table only then. CPU 1 cuts the object meanwhile, takes out what is mapped of it, and
+// lets the object grow again. Where the page is there the fault finds it under the lock of the table; CPU 1 cuts the
+// object at that moment, and uses the frame in another table before it takes out what is mapped.
 #include "space.h"
 
 static struct vmt_object *object;
@@ -10,12 +11,20 @@ static void begin(void)
 {
 	struct vmt_map_request request = {.addr = A, .length = PAGE, .prot = RW,
 					  .flags = VMT_MAP_FIXED | VMT_MAP_SHARED};
-	uint64_t addr, pa;
+	uint64_t addr;
 
 	begin_space();
 	ok(vmt_object_create(vmt, PAGE, NULL, NULL, &object));
 	request.object = object;
 	ok(vmt_map(space, &request, &addr));
+}
+
+static void begin_with_page(void)
+{
+	uint64_t pa;
+
+	begin();
+	ok(vmt_fault(space, B + PAGE, VMT_WRITE, NULL)); // so that B has a table
 	ok(vmt_object_page(object, 0, true, &pa));
 	vmt_page_put(vmt, pa);
 }
@@ -31,6 +40,23 @@ static void fault(void)
 static void cut(void)
 {
 	vmt_object_set_size(object, 0);
+	release_page(A);
+	vmt_object_set_size(object, PAGE);
+}
+
+static void fault_and_read(void)
+{
+	uint64_t value;
+
+	fault();
+	if (xp_read(A, &value) == VMT_OK)
+		xp_demand(value != 7, "a fault has mapped a page that is somebody else's");
+}
+
+static void cut_and_reuse(void)
+{
+	vmt_object_set_size(object, 0);
+	write_value(B, 7);
 	release_page(A);
 	vmt_object_set_size(object, PAGE);
 }
@@ -51,4 +77,11 @@ const struct scenario D2 = {
 	.about = "a fault has a page of an object that is cut and unmapped",
 	.without = "PAGE_OF_OBJECT", .words = "a fault has mapped a page that the object had given up",
 	.cpus = 2, .begin = begin, .cpu = {fault, cut}, .end = end,
+};
+
+const struct scenario D2_found = {
+	.name = "D2-fault-finds-cut-page",
+	.about = "a fault takes a page from an object that is cut, and whose page is reused",
+	.without = "PAGE_IN_OBJECT", .words = "a fault has mapped a page that is somebody else's",
+	.cpus = 2, .reuse = true, .begin = begin_with_page, .cpu = {fault_and_read, cut_and_reuse}, .end = end,
 };

@@ -369,7 +369,9 @@ struct vmt_space_stats {
 	uint64_t mapped_bytes;		// with attributes (VmSize)
 	uint64_t resident_pages;	// entries that hold a frame, the zero page not counted (VmRSS)
 	uint64_t resident_anon;		// of those, pages of no object
-	uint64_t resident_peak;		// highest resident_pages at any release or at this call
+	// Highest resident_pages at any release or at this call. Where several CPUs map pages at once it may say less,
+	// by up to 63 pages for each of the others; tables_peak by 7 tables, array_bytes_peak by 7 arrays.
+	uint64_t resident_peak;
 	uint64_t tables;		// page tables now, the root counted
 	uint64_t tables_peak;
 	uint64_t tables_allocated, tables_freed; // ever

@@ -17,7 +17,8 @@
 // operation that works with them. An id read under a node's lock or pin is alive for as long as that is held. The last
 // use is dropped under node locks; what follows (the object may go) is done by ids_bury when nothing is held.
 //
-// Locks: node locks, then a bucket, then the free list. Both are held for a few instructions with preemption off.
+// Locks: node locks, then a bucket, a free list or that of the chunks. One at a time, for a few instructions, with
+// preemption off.
 #ifndef VMT_SPACE_ATTR_H
 #define VMT_SPACE_ATTR_H
 
@@ -33,15 +34,18 @@
 #define ATTR_MAPPED	(UINT32_C(1) << 30)
 
 #define BACKING_BUCKETS	  512
-#define BACKING_CHUNK	  256
-#define BACKING_CHUNKS	  1024
+#define BACKING_CHUNK	  128
+#define BACKING_CHUNKS	  2048
+#define BACKING_LISTS	  16
+#define BACKING_BATCH	  8
 
+// Faults read what it says; that is in another line than the uses, which each table that is made or mapped over counts.
 struct backing {
-	struct vmt_object *object;
+	_Alignas(64) struct vmt_object *object;
 	uint64_t base;		// where the object's byte 0 lies; may wrap below 0
 	uint32_t attr;
-	_Atomic uint32_t uses;	// 0: dead, waits to be buried
 	uint32_t next;		// in its bucket or in the free list; ids, 0 ends
+	_Alignas(64) _Atomic uint32_t uses; // 0: dead, waits to be buried
 	uint32_t dead;		// next in txn::dead
 };
 
@@ -50,12 +54,17 @@ struct bucket {
 	uint32_t first;
 };
 
+struct backing_list {
+	_Alignas(64) struct spin lock;
+	uint32_t first;		// ids, 0 ends
+};
+
 struct vmt_backings {
-	struct bucket bucket[BACKING_BUCKETS];
-	struct spin free_lock;
-	uint32_t free;
-	uint32_t chunks;	// under free_lock
-	_Atomic(struct backing *) chunk[BACKING_CHUNKS];
+	_Alignas(64) struct bucket bucket[BACKING_BUCKETS];
+	struct backing_list free[BACKING_LISTS]; // CPUs of the same remainder use one; all are the same to who is short
+	_Alignas(64) struct spin chunk_lock;
+	uint32_t chunks;	// under chunk_lock
+	_Alignas(64) _Atomic(struct backing *) chunk[BACKING_CHUNKS]; // read by faults
 };
 
 static struct backing *backing_of(struct vmt *vmt, uint32_t id)
@@ -131,26 +140,58 @@ static uint32_t backing_find(struct vmt *vmt, const struct bucket *bucket, const
 	return 0;
 }
 
-static void backing_free(struct vmt *vmt, uint32_t id)
+// The list of the calling CPU. By the time it is used that may be another one's: any will do.
+static struct backing_list *backing_own_list(struct vmt *vmt)
 {
-	struct vmt_backings *all = vmt->backings;
+	unsigned cpu;
 
-	spin_lock(vmt->port, &all->free_lock);
-	backing_of(vmt, id)->next = all->free;
-	all->free = id;
-	spin_unlock(vmt->port, &all->free_lock);
+	vmt_port_preempt_off(vmt->port);
+	cpu = vmt_port_cpu(vmt->port);
+	vmt_port_preempt_on(vmt->port);
+	return &vmt->backings->free[cpu % BACKING_LISTS];
 }
 
+// Puts what `first` to `last` link, which nobody else knows, into a list.
+static void backing_put(struct vmt *vmt, struct backing_list *list, uint32_t first, uint32_t last)
+{
+	spin_lock(vmt->port, &list->lock);
+	backing_of(vmt, last)->next = list->first;
+	list->first = first;
+	spin_unlock(vmt->port, &list->lock);
+}
+
+static void backing_free(struct vmt *vmt, uint32_t id)
+{
+	backing_put(vmt, backing_own_list(vmt), id, id);
+}
+
+// Takes up to `most` out of a list, linked; 0: it is empty.
+static uint32_t backing_take(struct vmt *vmt, struct backing_list *list, unsigned most, uint32_t *last)
+{
+	uint32_t first;
+
+	spin_lock(vmt->port, &list->lock);
+	first = *last = list->first;
+	if (first) {
+		while (--most && backing_of(vmt, *last)->next)
+			*last = backing_of(vmt, *last)->next;
+		list->first = backing_of(vmt, *last)->next;
+	}
+	spin_unlock(vmt->port, &list->lock);
+	return first;
+}
+
+// From the CPU's own list, or with a few more for that from another.
 static uint32_t backing_alloc(struct vmt *vmt)
 {
-	struct vmt_backings *all = vmt->backings;
-	uint32_t id;
+	struct backing_list *all = vmt->backings->free, *own = backing_own_list(vmt);
+	uint32_t last, id = backing_take(vmt, own, 1, &last);
 
-	spin_lock(vmt->port, &all->free_lock);
-	id = all->free;
-	if (id)
-		all->free = backing_of(vmt, id)->next;
-	spin_unlock(vmt->port, &all->free_lock);
+	for (unsigned i = 1; i < BACKING_LISTS && !id; i++) {
+		id = backing_take(vmt, &all[(unsigned)(own - all + i) % BACKING_LISTS], BACKING_BATCH, &last);
+		if (id && id != last)
+			backing_put(vmt, own, backing_of(vmt, id)->next, last);
+	}
 	return id;
 }
 
@@ -159,26 +200,30 @@ static enum vmt_status backing_add_chunk(struct vmt *vmt)
 {
 	struct vmt_backings *all = vmt->backings;
 	struct backing *chunk = vmt_port_mem_alloc(vmt->port, BACKING_CHUNK * sizeof(*chunk));
-	uint32_t n;
+	uint32_t n, first;
 
 	if (!chunk)
 		return VMT_ERR_NO_MEMORY;
-	spin_lock(vmt->port, &all->free_lock);
+	spin_lock(vmt->port, &all->chunk_lock);
 	n = all->chunks;
+	if (n < BACKING_CHUNKS) {
+		all->chunks++;
+		// Release pairs with the acquire in backing_of, for readers that got an id of this chunk without a
+		// lock.
+		atomic_store_explicit(&all->chunk[n], chunk, memory_order_release);
+	}
+	spin_unlock(vmt->port, &all->chunk_lock);
 	if (n == BACKING_CHUNKS) {
-		spin_unlock(vmt->port, &all->free_lock);
 		vmt_port_mem_free(vmt->port, chunk, BACKING_CHUNK * sizeof(*chunk));
 		return VMT_ERR_LIMIT;
 	}
-	all->chunks++;
-	// Release pairs with the acquire in backing_of, for readers that got an id of this chunk without the lock.
-	atomic_store_explicit(&all->chunk[n], chunk, memory_order_release);
-	for (uint32_t i = BACKING_CHUNK - 1; i + 1 > (n == 0); i--) {
+	first = ID_COUNTED | (n * BACKING_CHUNK + (n == 0));
+	for (uint32_t i = n == 0; i < BACKING_CHUNK; i++) {
+		// Relaxed: the lock of the list makes them known.
 		atomic_store_explicit(&chunk[i].uses, 0, memory_order_relaxed);
-		chunk[i].next = all->free;
-		all->free = ID_COUNTED | (n * BACKING_CHUNK + i);
+		chunk[i].next = ID_COUNTED | (n * BACKING_CHUNK + i + 1);
 	}
-	spin_unlock(vmt->port, &all->free_lock);
+	backing_put(vmt, backing_own_list(vmt), first, ID_COUNTED | (n * BACKING_CHUNK + BACKING_CHUNK - 1));
 	return VMT_OK;
 }
 

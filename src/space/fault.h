@@ -21,7 +21,8 @@ struct fault {
 	bool populate;			// unshare where the mapping is writable
 	bool major;
 	bool claimed;			// the last look met a claim
-	// The object page at hand, with references on both; NULL and VMT_NO_FRAME: none.
+	// The object page at hand, with a reference; VMT_NO_FRAME: none. And, with a reference, the object that it was
+	// found in without a lock, as its page `index`; NULL: it was found under the lock.
 	struct vmt_object *object;
 	uint64_t index, pa;
 	// What the last look was short of. want_object carries a reference.
@@ -265,6 +266,23 @@ static enum vmt_status fault_write_present(struct fault *fault, struct vmt_node 
 
 // ---- Nothing is there --------------------------------------------------------------------------------------------
 
+// Takes the page that the object has, if it has one. The node's lock is held and the node names the backing, which keeps
+// the object: so no reference on it is counted, which all faults on one file would write. The page is in the object after
+// its reference was taken (radix_get), as object_has asks of one that was found without the lock; a cut that takes it out
+// later is followed by a release of the mappings, which waits for the lock.
+static bool fault_page_at_hand(struct fault *fault, struct vmt_object *object, uint64_t index)
+{
+	_Atomic(uint64_t) *word = radix_word(object, index, false);
+	uint64_t pa = word ? radix_get(object, word) : VMT_NO_FRAME;
+
+	if (pa == VMT_NO_FRAME)
+		return false;
+	if (fault->pa != VMT_NO_FRAME) // of an earlier look
+		frame_unref(fault->tree->port, fault->pa);
+	fault->pa = pa;
+	return true;
+}
+
 // The object's page for this address, if it is at hand; otherwise asks for it.
 static enum vmt_status fault_object_page(struct fault *fault, const struct backing *backing)
 {
@@ -274,6 +292,8 @@ static enum vmt_status fault_object_page(struct fault *fault, const struct backi
 		return VMT_ERR_BUS;
 	if (fault->object == backing->object && fault->index == index && fault->pa != VMT_NO_FRAME &&
 	    (object_has(fault->object, index, fault->pa) || !HOLDS(PAGE_OF_OBJECT)))
+		return VMT_OK;
+	if (fault_page_at_hand(fault, backing->object, index))
 		return VMT_OK;
 	vmt_object_ref(backing->object);
 	fault->want_object = backing->object;

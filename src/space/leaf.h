@@ -7,12 +7,15 @@
 static void count_resident(struct vmt_tree *tree, uint64_t pa, int64_t n)
 {
 	struct vmt_data *data = data_of_frame(tree->port, pa);
+	struct vmt_cpu *cpu;
 
 	if (pa == tree->vmt->zero_pa)
 		return;
-	count(tree, resident, n);
+	cpu = this_cpu(tree);
+	count_add(&cpu->count.resident, n);
 	if (data && !(atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT))
-		count(tree, anon, n);
+		count_add(&cpu->count.anon, n);
+	size_changed(tree, cpu, SIZE_RESIDENT);
 }
 
 // What kinds of entries leaf_zap removes.

@@ -214,18 +214,18 @@ void vmt_space_stats(struct vmt_space *space, struct vmt_space_stats *stats)
 {
 	struct vmt_tree *tree = &space->tree;
 
-	tree_note_peaks(tree);
 	*stats = (struct vmt_space_stats){
 		.mapped_bytes = (uint64_t)counted(tree, mapped) << VMT_PAGE_SHIFT,
 		.resident_pages = (uint64_t)counted(tree, resident),
 		.resident_anon = (uint64_t)counted(tree, anon),
-		.resident_peak = (uint64_t)atomic_load_explicit(&tree->resident_peak, memory_order_relaxed),
+		.resident_peak = tree_peak(tree, SIZE_RESIDENT, counted(tree, resident)),
 		.tables = (uint64_t)(counted(tree, tables_allocated) - counted(tree, tables_freed)),
-		.tables_peak = (uint64_t)atomic_load_explicit(&tree->tables_peak, memory_order_relaxed),
+		.tables_peak = tree_peak(tree, SIZE_TABLES,
+					 counted(tree, tables_allocated) - counted(tree, tables_freed)),
 		.tables_allocated = (uint64_t)counted(tree, tables_allocated),
 		.tables_freed = (uint64_t)counted(tree, tables_freed),
 		.array_bytes = (uint64_t)counted(tree, array_bytes),
-		.array_bytes_peak = (uint64_t)atomic_load_explicit(&tree->array_peak, memory_order_relaxed),
+		.array_bytes_peak = tree_peak(tree, SIZE_ARRAY_BYTES, counted(tree, array_bytes)),
 		.faults_read_zero = (uint64_t)counted(tree, faults_read_zero),
 		.faults_write_zero = (uint64_t)counted(tree, faults_write_zero),
 		.faults_cow_copy = (uint64_t)counted(tree, faults_cow_copy),

@@ -17,16 +17,17 @@
 #define RADIX_BITS FMT_INDEX_BITS
 #define RADIX_TOP  ((64 - VMT_PAGE_SHIFT + RADIX_BITS - 1) / RADIX_BITS) // all pages that 64 bits of size have
 
+// Faults on pages that are there only read the first line.
 struct vmt_object {
-	struct vmt *vmt;
+	_Alignas(64) struct vmt *vmt;
 	_Atomic uint64_t root;	// address | height; height 0: nothing yet
 	_Atomic uint64_t size;
-	_Atomic uint64_t pages;
-	_Atomic uint32_t refs;
-	_Atomic uint32_t adding; // CPUs that are about to add a page for a fault
 	_Atomic uint64_t truncations; // twice how many there were, and one more while one is under way
 	const struct vmt_object_ops *ops;
 	void *owner;
+	_Alignas(64) _Atomic uint64_t pages;
+	_Atomic uint32_t refs;
+	_Atomic uint32_t adding; // CPUs that are about to add a page for a fault
 };
 
 static void vmt_object_ref(struct vmt_object *object)

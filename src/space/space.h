@@ -64,12 +64,37 @@ static bool window_ids(struct txn *txn, bool (*see)(struct txn *txn, uint32_t id
 	return true;
 }
 
+// The CPU has seen a total. Relaxed: nobody else writes it.
+static void cpu_note_peak(struct vmt_cpu *cpu, enum size size, int64_t total)
+{
+	if (total > atomic_load_explicit(&cpu->peak[size], memory_order_relaxed))
+		atomic_store_explicit(&cpu->peak[size], total, memory_order_relaxed);
+}
+
 // Peaks are looked at before anything becomes less: there they are.
 static void tree_note_peaks(struct vmt_tree *tree)
 {
-	raise_peak(&tree->resident_peak, counted(tree, resident));
-	raise_peak(&tree->tables_peak, counted(tree, tables_allocated) - counted(tree, tables_freed));
-	raise_peak(&tree->array_peak, counted(tree, array_bytes));
+	struct vmt_cpu *cpu;
+
+	vmt_port_preempt_off(tree->port);
+	cpu = this_cpu(tree);
+	for (enum size size = 0; size < SIZES; size++)
+		cpu_note_peak(cpu, size, size_known(tree, cpu, size));
+	vmt_port_preempt_on(tree->port);
+}
+
+// The peak that any CPU has seen, `total` being what there is now.
+static uint64_t tree_peak(struct vmt_tree *tree, enum size size, int64_t total)
+{
+	vmt_port_preempt_off(tree->port);
+	cpu_note_peak(this_cpu(tree), size, total);
+	vmt_port_preempt_on(tree->port);
+	for (unsigned i = 0; i < tree->vmt->cpus; i++) {
+		int64_t peak = atomic_load_explicit(&tree->cpu[i].peak[size], memory_order_relaxed);
+
+		total = total > peak ? total : peak;
+	}
+	return (uint64_t)total;
 }
 
 #endif

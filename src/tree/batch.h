@@ -150,6 +150,7 @@ static void batch_add_table(struct batch *batch, struct vmt_node *node, uint64_t
 	node->deferred.next = batch->tables;
 	batch->tables = &node->deferred;
 	count(batch->tree, tables_freed, 1);
+	size_changed(batch->tree, this_cpu(batch->tree), SIZE_TABLES);
 }
 
 #endif

@@ -64,6 +64,7 @@ static void ids_expand(struct txn *txn, struct vmt_node *node)
 	node->ids = ids;
 	node->breaks = 0;
 	count(txn->tree, array_bytes, (int64_t)ARRAY_BYTES);
+	size_changed(txn->tree, this_cpu(txn->tree), SIZE_ARRAY_BYTES);
 	if (!node_has_tables(node))
 		return;
 	for (unsigned i = 0; i < FMT_SLOTS; i++)
@@ -82,6 +83,7 @@ static void ids_collapse(struct txn *txn, struct vmt_node *node)
 	node->id = ids[0];
 	node->ids = NULL;
 	count(txn->tree, array_bytes, -(int64_t)ARRAY_BYTES);
+	size_changed(txn->tree, this_cpu(txn->tree), SIZE_ARRAY_BYTES);
 	if (txn->pool.arrays < POOL_MAX)
 		txn->pool.array[txn->pool.arrays++] = ids;
 	else

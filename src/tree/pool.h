@@ -49,7 +49,7 @@ static enum vmt_status pool_fill(struct vmt_tree *tree, struct pool *pool, unsig
 		pool->table[pool->tables++] = pa;
 	}
 	if (tree->array_limit && pool->arrays < arrays &&
-	    (uint64_t)counted(tree, array_bytes) + arrays * ARRAY_BYTES > tree->array_limit)
+	    size_exceeds(tree, SIZE_ARRAY_BYTES, arrays * ARRAY_BYTES, tree->array_limit))
 		return VMT_ERR_LIMIT;
 	while (pool->arrays < arrays) {
 		uint32_t *array = vmt_port_mem_alloc(tree->port, ARRAY_BYTES);

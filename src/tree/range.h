@@ -125,6 +125,7 @@ static void node_init(struct vmt_tree *tree, struct vmt_node *node, uint64_t pa,
 	atomic_store_explicit(&node->state, NODE_ATTACHED, memory_order_relaxed);
 	atomic_store_explicit(&node->lock, 0, memory_order_relaxed);
 	count(tree, tables_allocated, 1);
+	size_changed(tree, this_cpu(tree), SIZE_TABLES);
 }
 
 // The frame at `pa` becomes a table for `slot` of `parent`, with the slot's id, not yet linked.

@@ -37,19 +37,24 @@ enum {
 
 #define GAP_UNKNOWN 0xffff
 
+// What has a peak or a limit.
+enum size { SIZE_RESIDENT, SIZE_TABLES, SIZE_ARRAY_BYTES, SIZES };
+
 // What one CPU counts for one space. Written by that CPU alone, with preemption off; summed by vmt_space_stats. Two
-// CPUs never write one line of these.
+// CPUs never write one line of these. What every transaction counts lies in the first line.
 struct vmt_cpu {
 	_Alignas(64) struct {
 		_Atomic int64_t resident, anon;	// entries that hold a frame; of those, frames of no object
 		_Atomic int64_t mapped;		// pages with attributes
 		_Atomic int64_t tables_allocated, tables_freed;
 		_Atomic int64_t array_bytes;
-		_Atomic int64_t faults_read_zero, faults_write_zero, faults_cow_copy, faults_cow_reuse;
+		_Atomic int64_t transactions, faults_write_zero;
+		_Atomic int64_t retries, faults_read_zero, faults_cow_copy, faults_cow_reuse;
 		_Atomic int64_t faults_object_private, faults_object_shared, faults_spurious, faults_refused;
 		_Atomic int64_t flushes, flushes_all, flush_ranges, flush_pages, flushes_skipped;
-		_Atomic int64_t transactions, retries;
 	} count;
+	int64_t told[SIZES];		// what vmt_tree::told has of this CPU. Known to this CPU alone
+	_Atomic int64_t peak[SIZES];	// the highest totals that it has seen
 	// base + 1 of an emptied lowest table that this CPU has left in place, 0: none. Written by this CPU, and taken
 	// over by others once it has left the space. Relaxed: whoever goes there looks at the table under its lock.
 	_Atomic uint64_t kept;
@@ -74,40 +79,42 @@ struct quarantine {
 };
 
 struct vmt {
-	void *port;
+	_Alignas(64) void *port;
 	unsigned cpus;
 	uint64_t zero_pa;
-	_Atomic uint64_t generation;
-	_Atomic uint32_t spaces, objects;
 	struct vmt_backings *backings;
-	struct quarantine quarantine;
 	_Atomic(struct vmt_device_memory *) memory[VMT_DEVICE_MEMORIES];
+	struct quarantine quarantine;	// written only while a secondary is lost
+	// In lines of their own: all others are read by every fault.
+	_Alignas(64) _Atomic uint64_t generation;
+	_Atomic uint32_t spaces, objects;
 };
 
+// What operations on disjoint ranges read lies in other lines than what they write (docs/conflicts.md).
 struct vmt_tree {
-	struct vmt *vmt;
+	_Alignas(64) struct vmt *vmt;
 	void *port;
+	struct vmt_cpu *cpu;
+	uint64_t root_pa;
+	uint64_t start, end;
+	// Who else translates its addresses; NULL: there never was anybody. See space/secondary.h.
+	_Atomic(struct vmt_secondaries *) secondaries;
+	_Atomic uint32_t gate;	// see txn.h; written by forks and moves
+	bool user;
+	bool untracked;		// who uses it is not known: every flush goes to the port
 	struct vmt_space *space;
 	void *owner;
 	bool (*flush)(void *owner, const struct vmt_flush *flush); // vmt_tree_config::flush
 	struct vmt_node *root;
-	uint64_t root_pa;
-	uint64_t start, end;
 	uint64_t leaf_sizes;	// a bit for each size that a leaf may have: 1 << log2(bytes)
-	bool user;
-	bool untracked;		// who uses it is not known: every flush goes to the port
-	_Atomic uint32_t gate; // see txn.h
-	// Who else translates its addresses; NULL: there never was anybody. See space/secondary.h.
-	_Atomic(struct vmt_secondaries *) secondaries;
+	uint64_t array_limit;
 	// An empty table could not be folded for want of an array, or a mirror left one empty; vmt_reclaim sweeps and
 	// clears it. Relaxed.
 	_Atomic bool owed;
 	// Ends in 0 where the next value has to come from vmt::generation; see flush.h.
 	_Alignas(64) _Atomic uint64_t generation;
 	_Atomic uint64_t cpus[VMT_MAX_CPUS / 64];
-	_Alignas(64) struct vmt_cpu *cpu;
-	uint64_t array_limit;
-	_Atomic int64_t resident_peak, tables_peak, array_peak; // written on the way down only
+	_Alignas(64) _Atomic int64_t told[SIZES]; // sums, to which each CPU has added what is more than size_slack
 };
 
 // The one way to the counters of the calling CPU: preemption is off.
@@ -135,6 +142,66 @@ static inline int64_t count_sum(const struct vmt_tree *tree, size_t offset)
 }
 
 #define counted(tree, what) count_sum(tree, offsetof(struct vmt_cpu, count.what))
+
+// ---- Sizes: what has a peak or a limit ---------------------------------------------------------------------------
+//
+// Each CPU counts exactly, and tells the others, in one sum for all, only when its own part has changed by a certain
+// amount. So who wants to know whether a peak is reached, before every unmap, reads one line that is seldom written,
+// and not the lines of all CPUs. Relaxed, all of it: statistics.
+
+// By less than this a CPU's part differs from what it has told.
+static inline int64_t size_slack(enum size size)
+{
+	return size == SIZE_RESIDENT ? 64 : size == SIZE_TABLES ? 8 : 8 * (int64_t)(FMT_SLOTS * sizeof(uint32_t));
+}
+
+static inline int64_t size_counted(const struct vmt_cpu *cpu, enum size size)
+{
+	if (size == SIZE_RESIDENT)
+		return atomic_load_explicit(&cpu->count.resident, memory_order_relaxed);
+	if (size == SIZE_ARRAY_BYTES)
+		return atomic_load_explicit(&cpu->count.array_bytes, memory_order_relaxed);
+	return atomic_load_explicit(&cpu->count.tables_allocated, memory_order_relaxed) -
+	       atomic_load_explicit(&cpu->count.tables_freed, memory_order_relaxed);
+}
+
+static void size_tell(struct vmt_tree *tree, struct vmt_cpu *cpu, enum size size, int64_t more)
+{
+	cpu->told[size] += more;
+	atomic_fetch_add_explicit(&tree->told[size], more, memory_order_relaxed);
+}
+
+// The calling CPU has counted; preemption is off.
+static inline void size_changed(struct vmt_tree *tree, struct vmt_cpu *cpu, enum size size)
+{
+	int64_t more = size_counted(cpu, size) - cpu->told[size];
+
+	// In one comparison: -slack < more < slack.
+	if ((uint64_t)(more + size_slack(size) - 1) > (uint64_t)(2 * size_slack(size) - 2))
+		size_tell(tree, cpu, size, more);
+}
+
+// The total, but for what other CPUs have not told yet. Preemption is off.
+static inline int64_t size_known(const struct vmt_tree *tree, const struct vmt_cpu *cpu, enum size size)
+{
+	return atomic_load_explicit(&tree->told[size], memory_order_relaxed) + size_counted(cpu, size) -
+	       cpu->told[size];
+}
+
+// Would the total with `more` be above the limit? The lines of other CPUs are read only where it is near.
+static inline bool size_exceeds(const struct vmt_tree *tree, enum size size, uint64_t more, uint64_t limit)
+{
+	int64_t sum = atomic_load_explicit(&tree->told[size], memory_order_relaxed);
+
+	if ((uint64_t)(sum + tree->vmt->cpus * size_slack(size)) + more <= limit)
+		return false;
+	sum = 0;
+	for (unsigned i = 0; i < tree->vmt->cpus; i++)
+		sum += size_counted(&tree->cpu[i], size);
+	return (uint64_t)sum + more > limit;
+}
+
+// ---- Nodes and entries -------------------------------------------------------------------------------------------
 
 static inline struct vmt_node *node_of_table(void *port, uint64_t pa)
 {
@@ -226,16 +293,6 @@ static inline void node_add_live(struct vmt_node *node, int n)
 static inline bool node_is_empty(const struct vmt_node *node)
 {
 	return node_live(node) == 0 && !node->ids;
-}
-
-// Raises a high-water mark. Relaxed: a statistic.
-static inline void raise_peak(_Atomic int64_t *peak, int64_t value)
-{
-	int64_t old = atomic_load_explicit(peak, memory_order_relaxed);
-
-	while (old < value && !atomic_compare_exchange_weak_explicit(peak, &old, value, memory_order_relaxed,
-								     memory_order_relaxed))
-		;
 }
 
 #endif

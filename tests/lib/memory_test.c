@@ -92,6 +92,32 @@ static void zero_page(struct env *env)
 	lib_expect_bare(env, env->space);
 }
 
+static uint64_t populated;
+
+static void populate_100(struct sim_cpu *cpu, void *arg)
+{
+	struct env *env = arg;
+
+	(void)cpu;
+	env->ops->populate(env->space, BASE, 100 * PAGE, &populated);
+}
+
+// One CPU maps what another releases, which knows of it to within 63 pages.
+static void peak_of_others(struct env *env)
+{
+	struct vmt_space_stats stats;
+
+	lib_map(env, BASE, 100 * PAGE, RW, 0);
+	sim_cpu_run(env->machine, 1, populate_100, env);
+	sim_cpu_join(env->machine, 1);
+	assert_int_equal(populated, 100 * PAGE);
+	OK(env->ops->release(env->space, BASE, 100 * PAGE));
+	env->ops->space_stats(env->space, &stats);
+	assert_int_equal(stats.resident_pages, 0);
+	assert_in_range(stats.resident_peak, 100 - 63, 100);
+	lib_expect_bare(env, env->space);
+}
+
 static void populate(struct env *env)
 {
 	uint64_t done, base = BASE;
@@ -457,6 +483,7 @@ int main(int argc, char **argv)
 	static const struct lib_case cases[] = {
 		{.name = "permissions", .run = permissions, .hard = 1},
 		{.name = "zero page", .run = zero_page},
+		{.name = "peak of others", .run = peak_of_others},
 		{.name = "populate", .run = populate},
 		{.name = "fork", .run = fork_copies, .hard = 1},
 		{.name = "fork survives the parent", .run = fork_survives_parent},
