@@ -67,6 +67,11 @@ struct object {
 	uint64_t value[CELLS + SMALL];
 };
 
+enum {
+	FAIL_COPY = 16,	// a copy to or from device memory
+	FAIL_FILL = 32,	// an object's owner is asked for a page
+};
+
 struct run {
 	struct env env;
 	uint64_t base;
@@ -83,8 +88,13 @@ struct run {
 	unsigned mirror_space[MIRRORS];
 	unsigned late;		// what comes between a flush and its answer
 	uint64_t late_seed;
-	unsigned starve;	// which allocation of the next operation fails; 0: none
+	unsigned starve;	// which allocation, say, of the next operation fails; 0: none
+	unsigned starve_kinds;	// of which kinds: SIM_FAIL_* and FAIL_*
 	bool starve_all;	// and all that follow
+	unsigned fill_in;	// the n-th page from here that an object's owner is asked for he refuses; 0: none
+	uint64_t refused;	// pages that he has refused, ever
+	uint64_t refused_before, failed_before;	// that, and copies that have failed, when the operation began
+	struct sim_cpu *cpu[CPUS];
 	unsigned depth;		// operations inside of one another
 	const struct op *ops;
 	unsigned count, at;
@@ -98,6 +108,15 @@ _Noreturn void wrong(struct run *run, unsigned space, unsigned page, const char 
 // ---- Running (device_differential_run.c) -------------------------------------------------------------------------
 
 // The whole sequence on a machine of its own, compared after each operation.
+// `hooks` may be NULL: called before and after each operation of it but those inside of others.
+struct run_hooks {
+	void (*before)(struct run *run, unsigned at);
+	void (*after)(struct run *run, unsigned at);
+	void (*end)(void);	// before it is looked for what leaked
+};
+
+extern const struct run_hooks *run_hooks;
+
 void run_sequence(enum sim_format format, uint64_t seed, const struct op *ops, unsigned count);
 
 // All pages of all spaces, and vmt_check.
@@ -110,6 +129,9 @@ void compare_devices(struct run *run);
 
 // The operation, and what those of the sequence do that follow while a copy is waited for.
 void do_op(struct run *run, const struct op *op);
+
+// A line for each, which `lib_device_differential_test replay` reads.
+void print_ops(const struct op *ops, unsigned count);
 
 // What does it; NULL: it is none of these. Those that change attributes and states, those that use them, those of
 // devices and mirrors.

@@ -17,6 +17,13 @@ const unsigned op_weights[OP_KINDS] = {
 	4, 5, 5, 8, 6, 2, 2, 12, 4, 16, 16, 3, 1,
 };
 
+void print_ops(const struct op *ops, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		printf("%s %u %u %u %u %u %u %u %llu\n", op_names[ops[i].kind], ops[i].space, ops[i].page, ops[i].pages,
+		       ops[i].to, ops[i].device, ops[i].memory, ops[i].flags, (unsigned long long)ops[i].value);
+}
+
 // The next operation of the sequence comes while a copy is waited for; but none that ends what the waiting one uses.
 static void run_meanwhile(void *arg)
 {
@@ -43,8 +50,16 @@ static void run_meanwhile(void *arg)
 
 void starve(struct run *run)
 {
-	if (run->starve && !run->depth)
-		starved_begin(run->env.machine, run->starve, run->starve_all);
+	if (run->depth)
+		return;
+	run->refused_before = run->refused;
+	run->failed_before = run->vram[0].failed + run->vram[1].failed;
+	if (!run->starve)
+		return;
+	starved_begin(run->env.machine, run->starve_kinds & (SIM_FAIL_FRAME | SIM_FAIL_MEM), run->starve, run->starve_all);
+	for (unsigned i = 0; i < MEMORIES; i++)
+		run->vram[i].fail_in = run->starve_kinds & FAIL_COPY ? run->starve : 0;
+	run->fill_in = run->starve_kinds & FAIL_FILL ? run->starve : 0;
 	run->starve = 0;
 }
 
@@ -69,7 +84,10 @@ void do_op(struct run *run, const struct op *op)
 		function(run, &own);
 	if (!run->depth)
 		starved_end(run->env.machine);
-	for (unsigned i = 0; i < MEMORIES; i++)
+	for (unsigned i = 0; i < MEMORIES; i++) {
 		run->vram[i].meanwhile = NULL;
+		run->vram[i].fail_in = run->depth ? run->vram[i].fail_in : 0;
+	}
+	run->fill_in = run->depth ? run->fill_in : 0;
 	cells_settle(run);
 }

@@ -143,6 +143,19 @@ static void nothing_changed(void *arg)
 	compare_all(arg);
 }
 
+// If so, nobody does any more.
+static bool has_refused(void *arg, enum vmt_status status)
+{
+	struct run *run = arg;
+	bool fill = status == VMT_ERR_BUS && run->refused > run->refused_before;
+	bool copy = status == VMT_ERR_DEVICE && run->vram[0].failed + run->vram[1].failed > run->failed_before;
+
+	for (unsigned i = 0; i < MEMORIES && (fill || copy); i++)
+		run->vram[i].fail_in = 0;
+	run->fill_in = fill || copy ? 0 : run->fill_in;
+	return fill || copy;
+}
+
 // What happens before a flush has got to anybody: CPUs load what they can, mirrors' devices use what they can.
 static void before_flush(void *arg)
 {
@@ -153,7 +166,8 @@ static void before_flush(void *arg)
 		uint64_t page = lib_random(&run->late_seed), at = page_addr(run, (unsigned)(page % CELLS));
 
 		at = page & 1 ? at : page_addr(run, run->ops[run->at].page);
-		sim_prefetch(run->env.cpu, at);
+		for (unsigned i = 0; i < CPUS; i++)
+			sim_prefetch(run->cpu[i], at);
 		for (unsigned i = 0; i < MIRRORS; i++) {
 			struct dev *dev = &run->mirror[i];
 
@@ -171,12 +185,31 @@ static const struct sim_hostility hostilities[] = {
 	{.cached = 0, .structure = 0},
 };
 
+// The second object's owner has something in each page, and may refuse to give it.
+#define FILLED 3000000
+
+static enum vmt_status fill(void *owner, uint64_t index, void *page)
+{
+	struct run *run = owner;
+
+	if (run->fill_in && --run->fill_in == 0) {
+		run->refused++;
+		return VMT_ERR_BUSY;
+	}
+	for (unsigned i = 0; i < 3; i++)
+		*(uint64_t *)((uint8_t *)page + places[i]) = word_value(FILLED + index, i);
+	return VMT_OK;
+}
+
+static const struct vmt_object_ops filled = {.fill = fill};
+
 static void run_open(struct run *run)
 {
+	struct starved_hooks hooks = {.unchanged = nothing_changed, .refused = has_refused, .arg = run};
 	struct env *env = &run->env;
 
 	env_open_with(env, &(struct sim_config){
-		.ops = starved_ops(sim_ops(run->format), nothing_changed, run), .cpus = CPUS, .frames = HUGE_FITS ? 32768 : 2048, .seed = run->seed,
+		.ops = starved_ops(sim_ops(run->format), &hooks), .cpus = CPUS, .frames = HUGE_FITS ? 32768 : 2048, .seed = run->seed,
 		.fault_ad = run->seed % 2, .hostility = &hostilities[run->seed % 3]});
 	devices_begin();
 	devices_before_flush(before_flush, run);
@@ -184,8 +217,15 @@ static void run_open(struct run *run)
 	run->space[0] = env->space;
 	run->object[0] = (struct object){.pages = SMALL};
 	run->object[1] = (struct object){.pages = CELLS + SMALL};
+	for (unsigned i = 0; i < CELLS + SMALL; i++)
+		run->object[1].value[i] = FILLED + i;
 	for (unsigned i = 0; i < 2; i++)
-		OK(env->ops->object_create(env->vmt, run->object[i].pages * PAGE, NULL, NULL, &run->object[i].object));
+		OK(env->ops->object_create(env->vmt, run->object[i].pages * PAGE, i ? &filled : NULL, run,
+					   &run->object[i].object));
+	for (unsigned i = CPUS; i-- > 0;) {
+		sim_unbind();
+		run->cpu[i] = env->cpu = sim_bind(env->machine, i);
+	}
 	for (unsigned i = 0; i < MEMORIES; i++) {
 		// Both may count from the same address. The second is small.
 		vram_open(env, &run->vram[i], run->seed % 5 == 0 ? UINT64_C(1) << 40 : 0, (i ? 40 : CELLS + HALF) * PAGE);
@@ -208,6 +248,8 @@ static void run_close(struct run *run)
 	run->late = 0;
 	compare_all(run);
 	grace_stretch(false);
+	if (run_hooks)
+		run_hooks->end();
 	for (unsigned i = 0; i < MIRRORS; i++)
 		mirror_close(run, i);
 	for (unsigned i = 0; i < PINS; i++)
@@ -232,6 +274,8 @@ static void run_close(struct run *run)
 	env_close(env);
 }
 
+const struct run_hooks *run_hooks;
+
 void run_sequence(enum sim_format format, uint64_t seed, const struct op *ops, unsigned count)
 {
 	struct run *run = calloc(1, sizeof(*run));
@@ -246,7 +290,11 @@ void run_sequence(enum sim_format format, uint64_t seed, const struct op *ops, u
 	for (run->at = 0; run->at < count; run->at++) {
 		unsigned at = run->at;
 
+		if (run_hooks)
+			run_hooks->before(run, at);
 		do_op(run, &ops[at]);
+		if (run_hooks)
+			run_hooks->after(run, at);
 		compare_some(run, &ops[at]);
 		if (at % 16 == 15)
 			compare_all(run);

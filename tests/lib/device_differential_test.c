@@ -98,16 +98,6 @@ static void make_ops(struct op *ops, unsigned count, uint64_t seed)
 	}
 }
 
-static void print_ops(enum sim_format format, uint64_t seed, const struct op *ops, unsigned count)
-{
-	printf("the shortest sequence found, for `replay %s %llu FILE`:\n", sim_format_name(format),
-	       (unsigned long long)seed);
-	for (unsigned i = 0; i < count; i++)
-		printf("%s %u %u %u %u %u %u %u %llu\n", op_names[ops[i].kind], ops[i].space, ops[i].page, ops[i].pages,
-		       ops[i].to, ops[i].device, ops[i].memory, ops[i].flags, (unsigned long long)ops[i].value);
-	fflush(stdout);
-}
-
 // Leaves out parts, large ones first, as long as the rest still fails.
 static unsigned shrink(enum sim_format format, uint64_t seed, struct op *ops, unsigned count)
 {
@@ -150,7 +140,10 @@ static bool sequence(enum sim_format format, uint64_t seed, unsigned count)
 		printf("%s, seed %llu: fails\n", sim_format_name(format), (unsigned long long)seed);
 		count = shrink(format, seed, ops, count);
 		fails(format, seed, ops, count, false);
-		print_ops(format, seed, ops, count);
+		printf("the shortest sequence found, for `replay %s %llu FILE`:\n", sim_format_name(format),
+		       (unsigned long long)seed);
+		print_ops(ops, count);
+		fflush(stdout);
 	}
 	free(ops);
 	return !failed;

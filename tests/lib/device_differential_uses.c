@@ -301,6 +301,7 @@ static void op_stretch(struct run *run, const struct op *op)
 static void op_starve(struct run *run, const struct op *op)
 {
 	run->starve = 1 + (unsigned)(op->value % 12);
+	run->starve_kinds = op->flags & OPF_OBJECT ? FAIL_COPY | FAIL_FILL : SIM_FAIL_FRAME | SIM_FAIL_MEM;
 	run->starve_all = op->flags & OPF_WRITE;
 }
 

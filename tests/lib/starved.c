@@ -7,18 +7,17 @@ static struct {
 	struct sim_ops wrapped;
 	struct sim_machine *machine;	// NULL: memory does not run out
 	uint64_t injected;		// allocations that had failed by request before
-	void (*unchanged)(void *arg);
-	void *arg;
+	struct starved_hooks hooks;
 } starved;
 
-void starved_begin(struct sim_machine *machine, uint64_t n, bool all)
+void starved_begin(struct sim_machine *machine, unsigned kinds, uint64_t n, bool all)
 {
 	struct sim_counts counts;
 
 	sim_get_counts(machine, &counts);
 	starved.injected = counts.injected;
 	starved.machine = machine;
-	sim_fail_nth(machine, SIM_FAIL_FRAME | SIM_FAIL_MEM, n, all ? UINT64_MAX - n : 1);
+	sim_fail_nth(machine, kinds, n, all ? UINT64_MAX - n : 1);
 }
 
 void starved_end(struct sim_machine *machine)
@@ -33,14 +32,15 @@ static bool again(enum vmt_status status, bool whole)
 	struct sim_machine *machine = starved.machine;
 	struct sim_counts counts;
 
-	if (status != VMT_ERR_NO_MEMORY || !machine)
+	if (status == VMT_OK || !machine)
 		return false;
 	sim_get_counts(machine, &counts);
-	if (counts.injected == starved.injected)
+	if (!(status == VMT_ERR_NO_MEMORY && counts.injected > starved.injected) &&
+	    !starved.hooks.refused(starved.hooks.arg, status))
 		return false;
 	starved_end(machine);
 	if (whole)
-		starved.unchanged(starved.arg);
+		starved.hooks.unchanged(starved.hooks.arg);
 	return true;
 }
 
@@ -127,12 +127,11 @@ static uint64_t collapse(struct vmt_space *space, uint64_t addr, uint64_t length
 	return made;
 }
 
-const struct sim_ops *starved_ops(const struct sim_ops *ops, void (*unchanged)(void *arg), void *arg)
+const struct sim_ops *starved_ops(const struct sim_ops *ops, const struct starved_hooks *hooks)
 {
 	starved.real = ops;
 	starved.machine = NULL;
-	starved.unchanged = unchanged;
-	starved.arg = arg;
+	starved.hooks = *hooks;
 	starved.wrapped = *ops;
 #define SET(name) starved.wrapped.name = name
 	SET(space_fork), SET(map), SET(unmap), SET(protect), SET(release), SET(lazy_free), SET(guard_install);
