@@ -179,8 +179,8 @@ void expect(struct run *run, const struct op *op, enum vmt_status got, enum vmt_
 void expect_mask(struct run *run, const struct op *op, enum vmt_status got, unsigned mask);
 
 // What a fault may say, whatever is there.
-#define FAULTS (BIT(VMT_OK) | BIT(VMT_ERR_UNMAPPED) | BIT(VMT_ERR_ACCESS) | BIT(VMT_ERR_GUARD) | BIT(VMT_ERR_BUS) |     \
-		BIT(VMT_ERR_POISON) | BIT(VMT_ERR_MARKER))
+#define FAULTS (BIT(VMT_OK) | BIT(VMT_ERR_UNMAPPED) | BIT(VMT_ERR_ACCESS) | BIT(VMT_ERR_GUARD) |                       \
+		BIT(VMT_ERR_BUS) | BIT(VMT_ERR_POISON) | BIT(VMT_ERR_MARKER))
 
 // Where the page's bytes lie, looked at without a fault; NULL: nowhere, and then it is zero.
 const void *bytes_of(struct run *run, unsigned space, unsigned page);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Those operations of device_differential.h that change attributes and states.
 //
-// The model is changed when the library's call has returned: while it waited for a copy others may have come in between,
-// and an access that had to wait is one that came after them.
+// The model is changed when the library's call has returned: while it waited for a copy others may have come in
+// between, and an access that had to wait is one that came after them.
 #include "device_differential.h"
 
 static vmt_prot op_prot(const struct op *op)
@@ -96,7 +96,8 @@ static void op_map(struct run *run, const struct op *op)
 	if (want != VMT_OK)
 		return;
 	own.page = (unsigned)((got - run->base) / PAGE);
-	if (got < run->base || (op->flags & OPF_ANYWHERE ? !all_free(run, op, own.page, op->pages) : own.page != op->page))
+	if (got < run->base || (op->flags & OPF_ANYWHERE ? !all_free(run, op, own.page, op->pages) :
+							   own.page != op->page))
 		wrong(run, op->space, own.page, "a mapping came to another place");
 	map_cells(run, &own, &request, n);
 }
@@ -131,7 +132,8 @@ static void op_protect(struct run *run, const struct op *op)
 
 	if (!pages)
 		return;
-	expect(run, op, run->env.ops->protect(run->space[op->space], op_addr(run, op), pages * PAGE, op_prot(op)), VMT_OK);
+	expect(run, op, run->env.ops->protect(run->space[op->space], op_addr(run, op), pages * PAGE, op_prot(op)),
+	       VMT_OK);
 	for (unsigned n = 0; n < pages; n++)
 		cell_of(run, op, n)->prot = op_prot(op);
 }
@@ -176,7 +178,8 @@ static void op_guard(struct run *run, const struct op *op)
 		return;
 	backed = any_backed(run, op, pages);
 	expect(run, op, (install ? run->env.ops->guard_install : run->env.ops->guard_remove)(
-				run->space[op->space], op_addr(run, op), pages * PAGE), backed ? VMT_ERR_ARGUMENT : VMT_OK);
+				run->space[op->space], op_addr(run, op), pages * PAGE),
+	       backed ? VMT_ERR_ARGUMENT : VMT_OK);
 	for (unsigned n = 0; n < pages && !backed; n++) {
 		if (install)
 			cell_mark(cell_of(run, op, n), VMT_MARKER_GUARD, 0);
@@ -202,7 +205,8 @@ static void op_mark(struct run *run, const struct op *op)
 	unsigned kind = op_marker(op);
 
 	expect_mask(run, op, mark ? run->env.ops->mark(space, addr, length, kind, op->value % 4) :
-				    run->env.ops->unmark(space, addr, length, kind), BIT(hole ? VMT_ERR_UNMAPPED : VMT_OK));
+				    run->env.ops->unmark(space, addr, length, kind),
+		    BIT(hole ? VMT_ERR_UNMAPPED : VMT_OK));
 	for (unsigned n = 0; n < op->pages; n++) {
 		struct cell *cell = cell_of(run, op, n);
 

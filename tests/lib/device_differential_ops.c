@@ -4,11 +4,11 @@
 #include "starved.h"
 
 const char *const op_names[OP_KINDS] = {
-	"map", "fill", "unmap", "protect", "release", "lazy", "guard", "unguard", "move", "fork", "destroy", "read", "write",
-	"populate", "reclaim", "pin", "unpin", "take", "collapse", "huge", "harvest", "device-read", "device-write",
-	"present", "exclusive", "range", "attach", "migrate", "back", "start", "finish", "step", "advise", "failing", "mute",
-	"mark", "unmark", "resolve", "look", "cpu", "late", "stretch", "starve", "mirror", "mirror-fault", "mirror-use",
-	"mirror-sync", "silent",
+	"map", "fill", "unmap", "protect", "release", "lazy", "guard", "unguard", "move", "fork", "destroy", "read",
+	"write", "populate", "reclaim", "pin", "unpin", "take", "collapse", "huge", "harvest", "device-read",
+	"device-write", "present", "exclusive", "range", "attach", "migrate", "back", "start", "finish", "step",
+	"advise", "failing", "mute", "mark", "unmark", "resolve", "look", "cpu", "late", "stretch", "starve", "mirror",
+	"mirror-fault", "mirror-use", "mirror-sync", "silent",
 };
 
 const unsigned op_weights[OP_KINDS] = {
@@ -56,7 +56,8 @@ void starve(struct run *run)
 	run->failed_before = run->vram[0].failed + run->vram[1].failed;
 	if (!run->starve)
 		return;
-	starved_begin(run->env.machine, run->starve_kinds & (SIM_FAIL_FRAME | SIM_FAIL_MEM), run->starve, run->starve_all);
+	starved_begin(run->env.machine, run->starve_kinds & (SIM_FAIL_FRAME | SIM_FAIL_MEM), run->starve,
+		      run->starve_all);
 	for (unsigned i = 0; i < MEMORIES; i++)
 		run->vram[i].fail_in = run->starve_kinds & FAIL_COPY ? run->starve : 0;
 	run->fill_in = run->starve_kinds & FAIL_FILL ? run->starve : 0;

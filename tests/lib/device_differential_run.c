@@ -7,7 +7,8 @@
 
 _Noreturn void wrong(struct run *run, unsigned space, unsigned page, const char *what)
 {
-	printf("operation %u (%s), space %u, page %u: %s\n", run->at, op_names[run->ops[run->at].kind], space, page, what);
+	printf("operation %u (%s), space %u, page %u: %s\n", run->at, op_names[run->ops[run->at].kind], space, page,
+	       what);
 	fflush(stdout);
 	sim_stop(run->env.machine, page_addr(run, page), 0, what);
 }
@@ -209,8 +210,8 @@ static void run_open(struct run *run)
 	struct env *env = &run->env;
 
 	env_open_with(env, &(struct sim_config){
-		.ops = starved_ops(sim_ops(run->format), &hooks), .cpus = CPUS, .frames = HUGE_FITS ? 32768 : 2048, .seed = run->seed,
-		.fault_ad = run->seed % 2, .hostility = &hostilities[run->seed % 3]});
+		.ops = starved_ops(sim_ops(run->format), &hooks), .cpus = CPUS, .frames = HUGE_FITS ? 32768 : 2048,
+		.seed = run->seed, .fault_ad = run->seed % 2, .hostility = &hostilities[run->seed % 3]});
 	devices_begin();
 	devices_before_flush(before_flush, run);
 	run->base = 4 * HUGE * SLOTS - HALF * PAGE;
@@ -228,7 +229,8 @@ static void run_open(struct run *run)
 	}
 	for (unsigned i = 0; i < MEMORIES; i++) {
 		// Both may count from the same address. The second is small.
-		vram_open(env, &run->vram[i], run->seed % 5 == 0 ? UINT64_C(1) << 40 : 0, (i ? 40 : CELLS + HALF) * PAGE);
+		vram_open(env, &run->vram[i], run->seed % 5 == 0 ? UINT64_C(1) << 40 : 0,
+			  (i ? 40 : CELLS + HALF) * PAGE);
 		run->vram[i].how = COPIES_WAITED_FOR;
 		run->vram[i].seed = run->seed + i;
 	}

@@ -155,7 +155,8 @@ static void op_take(struct run *run, const struct op *op)
 	status = run->env.ops->page_take(space, op_addr(run, op), VMT_MARKER_SWAP, op->value, &pa);
 	cells_settle(run); // what was an object's page was not taken
 	expect_mask(run, op, status, cell->shared ? BIT(VMT_ERR_ARGUMENT) :
-		    BIT(VMT_OK) | BIT(VMT_ERR_NOT_PRESENT) | BIT(VMT_ERR_BUSY) | (cell->object ? BIT(VMT_ERR_ARGUMENT) : 0));
+		    BIT(VMT_OK) | BIT(VMT_ERR_NOT_PRESENT) | BIT(VMT_ERR_BUSY) |
+		    (cell->object ? BIT(VMT_ERR_ARGUMENT) : 0));
 	if (status != VMT_OK)
 		return;
 	word = *(uint64_t *)vmt_port_frame_ptr(sim_port(run->env.machine), pa);

@@ -118,6 +118,7 @@ void faults_print(void)
 	static const char *const names[] = {"frame", "mem", "flush", "defer"};
 
 	for (unsigned i = 0; i < PLACES && places_seen[i].file; i++)
-		printf("place %s:%u %s %llu %llu\n", places_seen[i].file, places_seen[i].line, names[places_seen[i].kind],
-		       (unsigned long long)places_seen[i].calls, (unsigned long long)places_seen[i].faults);
+		printf("place %s:%u %s %llu %llu\n", places_seen[i].file, places_seen[i].line,
+		       names[places_seen[i].kind], (unsigned long long)places_seen[i].calls,
+		       (unsigned long long)places_seen[i].faults);
 }

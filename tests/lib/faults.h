@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Where the library asks the port for something that can fail or take long (faults_port.h): each place with how often it
-// was asked from, and whether the fault has happened there. One thread uses this.
+// Where the library asks the port for something that can fail or take long (faults_port.h): each place with how often
+// it was asked from, and whether the fault has happened there. One thread uses this.
 #ifndef TESTS_LIB_FAULTS_H
 #define TESTS_LIB_FAULTS_H
 

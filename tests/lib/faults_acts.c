@@ -314,7 +314,8 @@ static bool once(enum sim_format format, const struct act *act, enum fault_kind 
 	if (kind == FAULT_FLUSH || kind == FAULT_DEFER)
 		faults_delay(kind, n, load, &a);
 	else
-		sim_fail_nth(a.env.machine, kind == FAULT_FRAME ? SIM_FAIL_FRAME : SIM_FAIL_MEM, n, all ? UINT64_MAX - n : 1);
+		sim_fail_nth(a.env.machine, kind == FAULT_FRAME ? SIM_FAIL_FRAME : SIM_FAIL_MEM, n,
+			     all ? UINT64_MAX - n : 1);
 	status = act->run(&a);
 	sim_fail_nth(a.env.machine, 0, 0, 0);
 	sim_get_counts(a.env.machine, &after);
@@ -336,7 +337,8 @@ static bool once(enum sim_format format, const struct act *act, enum fault_kind 
 
 uint64_t faults_acts(enum sim_format format)
 {
-	static const enum fault_kind kinds[] = {FAULT_FRAME, FAULT_FRAME, FAULT_MEM, FAULT_MEM, FAULT_FLUSH, FAULT_DEFER};
+	static const enum fault_kind kinds[] = {FAULT_FRAME, FAULT_FRAME, FAULT_MEM, FAULT_MEM, FAULT_FLUSH,
+						FAULT_DEFER};
 	uint64_t calls = 0;
 
 	for (unsigned i = 0; i < sizeof(acts) / sizeof(*acts); i++)

@@ -21,19 +21,20 @@ static const char *const scenes[] = {
 	"map p0 n512; map p512 n512; write p5; write p6; write p511; write p514; fork t1; write p511; read s1 p5",
 	"map p0 n512 fh; map p512 n512 fh; write p5; write p600",
 	"map p0 n512 fh; map p512 n512 fh; write p5; write p600; fork t1; pin p7 v1",
-	"map p0 n512 fso v1; map p512 n40 fo v1; map p560 n40 fs v4; read p5; write p510; write p514; read p515; write p561;"
-	" fork t1",
-	"map p0 n512; map p512 n512; write p5; write p510; mark p6 n3 t2; mark p512 n512 t2; guard p500 n24; take p5 fO v5;"
-	" take p510 fO v6",
-	"map p0 n512; map p512 n512; write p4; write p5; write p6; write p510; write p511; write p512; migrate p4 n3 m0;"
-	" migrate p510 n3 m1; device-read d0 p5; advise p500 n24 m0 fm; device-read d0 p514",
-	"map p0 n512 fh; map p512 n512 fh; write p5; write p600; migrate p0 n512 m0; device-write d0 p7; exclusive d1 p600",
-	"map p0 n512; map p512 n512; write p5; write p510; mirror t0 v20 fwW; mirror t1 v3 fw; mirror-use t1 p5 fW;"
-	" write p511",
-	"map p0 n512 fh; write p5; map p512 n512; write p514; mirror t0 v0 fw; mirror t1 v2; mirror-use t0 p5 fW;"
-	" mirror-use t0 p514 fW",
-	"map p0 n512; map p512 n512; write p4; write p5; write p510; write p514; write p600; unmap p600 n20; lazy p4 n1;"
-	" lazy p512 n8",
+	"map p0 n512 fso v1; map p512 n40 fo v1; map p560 n40 fs v4; read p5; write p510; write p514; read p515; "
+	"write p561; fork t1",
+	"map p0 n512; map p512 n512; write p5; write p510; mark p6 n3 t2; mark p512 n512 t2; guard p500 n24; "
+	"take p5 fO v5; take p510 fO v6",
+	"map p0 n512; map p512 n512; write p4; write p5; write p6; write p510; write p511; write p512; "
+	"migrate p4 n3 m0; migrate p510 n3 m1; device-read d0 p5; advise p500 n24 m0 fm; device-read d0 p514",
+	"map p0 n512 fh; map p512 n512 fh; write p5; write p600; migrate p0 n512 m0; device-write d0 p7; "
+	"exclusive d1 p600",
+	"map p0 n512; map p512 n512; write p5; write p510; mirror t0 v20 fwW; mirror t1 v3 fw; "
+	"mirror-use t1 p5 fW; write p511",
+	"map p0 n512 fh; write p5; map p512 n512; write p514; mirror t0 v0 fw; mirror t1 v2; "
+	"mirror-use t0 p5 fW; mirror-use t0 p514 fW",
+	"map p0 n512; map p512 n512; write p4; write p5; write p510; write p514; write p600; unmap p600 n20; "
+	"lazy p4 n1; lazy p512 n8",
 	"map p0 n512; write p5; advise p0 n512 m1; start p4 n2 m0 v0; write p6; fork t1; fork s1 t2; pin p6 v0",
 };
 
@@ -42,18 +43,19 @@ static const char *const operations[] = {
 	"map p508 n8 fs", "map p8 n8 fo v3", "map p0 n1024", "unmap p5 n1", "unmap p500 n24", "unmap p0 n1024",
 	"protect p5 n1 fr", "protect p5 n2 frx", "protect p500 n24 fr", "release p5 n1", "release p500 n24",
 	"release p0 n1024", "lazy p4 n4", "lazy p0 n512", "guard p5 n1", "guard p500 n24", "unguard p502 n2",
-	"unguard p0 n1024", "move p4 n4 t700", "move p5 n1 t514", "move p0 n512 t512", "move p513 n20 t100", "fork t2",
-	"fork s1 t2", "destroy s1", "read p5", "read p6", "read p511", "read p600", "write p5", "write p7", "write p510",
-	"write p514", "write p700", "write s1 p5", "write s1 p600", "populate p0 n24", "populate p500 n24", "reclaim v50",
-	"pin p6 v1", "pin p511 v1", "take p5 v9", "take p600 v9 fO", "collapse", "huge p0 n512 fh", "huge p500 n24",
-	"harvest p0 n1024", "harvest p500 n24 fr", "device-read d0 p5", "device-write d0 p5", "device-write d1 p511",
-	"device-write d2 p4", "device-write d0 p600", "present d0 p0 n512", "exclusive d0 p5", "exclusive d2 p511",
-	"range d0 p500 n24 fW v1", "range d1 p0 n40 v1", "attach d2 s1", "migrate p4 n3 m0", "migrate p500 n24 m1",
-	"migrate p0 n512 m0", "migrate p512 n512 m1", "back p0 n512", "back p500 n24", "start p500 n24 m0 v1", "finish v0",
+	"unguard p0 n1024", "move p4 n4 t700", "move p5 n1 t514", "move p0 n512 t512", "move p513 n20 t100",
+	"fork t2", "fork s1 t2", "destroy s1", "read p5", "read p6", "read p511", "read p600", "write p5",
+	"write p7", "write p510", "write p514", "write p700", "write s1 p5", "write s1 p600", "populate p0 n24",
+	"populate p500 n24", "reclaim v50", "pin p6 v1", "pin p511 v1", "take p5 v9", "take p600 v9 fO", "collapse",
+	"huge p0 n512 fh", "huge p500 n24", "harvest p0 n1024", "harvest p500 n24 fr", "device-read d0 p5",
+	"device-write d0 p5", "device-write d1 p511", "device-write d2 p4", "device-write d0 p600",
+	"present d0 p0 n512", "exclusive d0 p5", "exclusive d2 p511", "range d0 p500 n24 fW v1",
+	"range d1 p0 n40 v1", "attach d2 s1", "migrate p4 n3 m0", "migrate p500 n24 m1", "migrate p0 n512 m0",
+	"migrate p512 n512 m1", "back p0 n512", "back p500 n24", "start p500 n24 m0 v1", "finish v0",
 	"advise p0 n40 m0", "advise p510 n4 m1 fm", "mark p5 n1 t0 v3", "mark p500 n24 t2 v3", "unmark p7 n1 t2",
 	"unmark p500 n40 t2", "resolve p5 v9", "resolve p520 v9", "resolve p7 v9", "look p5", "mirror t0 v0 fw",
-	"mirror t0 v4 fwW", "mirror t0 v3 fwW", "mirror-fault t0 p0 n40 fW", "mirror-fault t1 p500 n24", "mirror-use t0 p7 fW",
-	"mirror-fault t0 p600 fwW", "mirror-sync t0 p5", "destroy s1 fW",
+	"mirror t0 v4 fwW", "mirror t0 v3 fwW", "mirror-fault t0 p0 n40 fW", "mirror-fault t1 p500 n24",
+	"mirror-use t0 p7 fW", "mirror-fault t0 p600 fwW", "mirror-sync t0 p5", "destroy s1 fW",
 };
 
 #define COUNT(array) (unsigned)(sizeof(array) / sizeof(*(array)))
@@ -120,8 +122,9 @@ static unsigned parse(const char *text, struct op *ops, unsigned count)
 		char *more;
 
 		*op = (struct op){.pages = 1, .value = 1000 + count, .memory = MEMORIES};
-		for (word = strtok_r(part, " ", &more); op->kind < OP_KINDS && strcmp(word, op_names[op->kind]); op->kind++)
-			;
+		word = strtok_r(part, " ", &more);
+		while (op->kind < OP_KINDS && strcmp(word, op_names[op->kind]))
+			op->kind++;
 		assert_true(op->kind < OP_KINDS);
 		while ((word = strtok_r(NULL, " ", &more)))
 			parse_word(word, op);
@@ -194,7 +197,8 @@ static void after(struct run *run, unsigned at)
 {
 	if (at != now.at)
 		return;
-	now.happened = now.kind == FAULT_FLUSH || now.kind == FAULT_DEFER ? faults_delayed() : failures(run) > now.failed;
+	now.happened = now.kind == FAULT_FLUSH || now.kind == FAULT_DEFER ? faults_delayed() :
+									    failures(run) > now.failed;
 	now.copies += now.kind == FAULT_COPY && now.happened;
 	now.fills += now.kind == FAULT_FILL && now.happened;
 	faults_delay(now.kind, 0, NULL, NULL);

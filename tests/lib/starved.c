@@ -72,7 +72,8 @@ RANGE(guard_remove, PART)
 CALL_TWICE(populate, WHOLE, (struct vmt_space *space, uint64_t addr, uint64_t length, uint64_t *done),
 	   (space, addr, length, done))
 CALL_TWICE(move, flags & VMT_MOVE_FIXED ? PART : WHOLE,
-	   (struct vmt_space *space, uint64_t addr, uint64_t old, uint64_t new, uint32_t flags, uint64_t to, uint64_t *at),
+	   (struct vmt_space *space, uint64_t addr, uint64_t old, uint64_t new, uint32_t flags, uint64_t to,
+	    uint64_t *at),
 	   (space, addr, old, new, flags, to, at))
 CALL_TWICE(fault, WHOLE, (struct vmt_space *space, uint64_t addr, vmt_prot access, struct vmt_fault_info *info),
 	   (space, addr, access, info))
@@ -80,7 +81,8 @@ CALL_TWICE(page_get, WHOLE, (struct vmt_space *space, uint64_t addr, vmt_prot ac
 	   (space, addr, access, pa))
 CALL_TWICE(page_pin, WHOLE, (struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa),
 	   (space, addr, access, pa))
-CALL_TWICE(mark, PART, (struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_marker kind, uint64_t payload),
+CALL_TWICE(mark, PART,
+	   (struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_marker kind, uint64_t payload),
 	   (space, addr, length, kind, payload))
 CALL_TWICE(unmark, PART, (struct vmt_space *space, uint64_t addr, uint64_t length, enum vmt_marker kind),
 	   (space, addr, length, kind))
