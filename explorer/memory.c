@@ -21,6 +21,7 @@ static struct {
 	_Alignas(4096) uint8_t frame[XP_FRAMES][VMT_PAGE_SIZE];
 	struct vmt_frame meta[XP_FRAMES];
 	_Alignas(64) uint8_t heap[XP_HEAP];
+	_Atomic uint64_t local[XP_LOCAL_PAGES];
 } memory;
 
 static bool taken[XP_FRAMES];
@@ -65,7 +66,7 @@ uint32_t xp_place(const volatile void *p)
 	if (at < sizeof(memory.frame))
 		return (uint32_t)(at / 8);
 	at -= sizeof(memory.frame);
-	return at < sizeof(memory.meta) + sizeof(memory.heap) ? (uint32_t)(XP_PLACE_META + at) : XP_NOWHERE;
+	return at < sizeof(memory) - sizeof(memory.frame) ? (uint32_t)(XP_PLACE_META + at) : XP_NOWHERE;
 }
 
 unsigned xp_places(uint32_t place, size_t bytes)
@@ -114,6 +115,11 @@ void *xp_frame_ptr(uint64_t pa)
 	return at < sizeof(memory.frame) ? &memory.frame[0][0] + at : NULL;
 }
 
+_Atomic uint64_t *xp_local_word(unsigned page)
+{
+	return &memory.local[page];
+}
+
 void xp_memory_name(uint32_t place, char *text, size_t size)
 {
 	static const char *const fields[] = {[0] = "lock", [4] = "refs", [8] = "live", [10] = "level", [11] = "state",
@@ -128,8 +134,10 @@ void xp_memory_name(uint32_t place, char *text, size_t size)
 
 		snprintf(text, size, "%s (%u) of frame %u's metadata", at < 57 && fields[at] ? fields[at] : "byte", at,
 			 frame);
-	} else if (place < XP_PLACE_OTHER) {
+	} else if (place < XP_PLACE_LOCAL) {
 		snprintf(text, size, "byte %u of the heap", place - XP_PLACE_HEAP);
+	} else if (place < XP_PLACE_OTHER) {
+		snprintf(text, size, "page %u of device memory", (place - XP_PLACE_LOCAL) / 8);
 	} else {
 		snprintf(text, size, "%s", "");
 	}
