@@ -7,13 +7,14 @@
 #   make bench      what the page-table layer and secondaries cost on this machine, in nanoseconds
 #   make proof      runs what the tables of docs/proof.md and docs/conflicts.md are made of, and writes them
 #   make soak       explores interleavings until it is interrupted (or HOURS=8): more and more preemptions, random ones
+#   make fuzz       hostile system calls on the reference kernel, guided by coverage (or SECONDS=1000)
 #   make clean      removes the build folder
 #
 # run, check and check-fast install the Debian packages that are missing (as root), or name them and stop.
 
 BUILD ?= build
 
-.PHONY: all run check check-fast bench proof soak clean
+.PHONY: all run check check-fast bench proof soak fuzz fuzz-kernel clean
 
 all:
 	@scripts/setup.sh build
@@ -49,6 +50,15 @@ soak:
 	@scripts/setup.sh build
 	@scripts/build.sh $(BUILD)
 	@python3 explorer/soak.py $(BUILD)/explore --hours $(or $(HOURS),0)
+
+fuzz: fuzz-kernel
+
+fuzz-kernel:
+	@scripts/setup.sh
+	@scripts/build.sh $(BUILD)
+	@ninja -C $(BUILD) fuzz/kernel/kernel-coverage.elf
+	@python3 fuzz/kernel/fuzz.py $(BUILD)/vmtree $(BUILD)/fuzz/kernel/kernel-fuzz \
+		$(BUILD)/fuzz/kernel/kernel-coverage.elf fuzz/kernel/corpus.txt $(or $(SECONDS),300)
 
 clean:
 	rm -rf $(BUILD)
