@@ -47,6 +47,7 @@ struct scenario {
 	bool bytes;		// with a protection off stale translations are used, and the bytes have to speak
 	unsigned cpus;
 	bool reuse;		// a frame that was freed is the next to be handed out; else it is the last
+	unsigned scarce;	// so many allocations of the CPUs may fail; which ones is explored
 	bool polled;		// flush requests wait for vmt_port_relax and preemption; else they interrupt
 	void (*begin)(void);	// on the boot CPU, which may speak for others (xp_as)
 	void (*cpu[XP_CPUS])(void);

@@ -13,6 +13,7 @@
 #include "port.h"
 
 static bool reuse, polled;
+static unsigned scarce;		// how many allocations can still fail
 static struct { unsigned depth, preempt; } cpus[XP_CPUS + 1];
 
 struct waiting {
@@ -30,10 +31,11 @@ static struct clock sections_over[XP_CPUS];
 // A request to flush, and who has still to answer.
 static struct request { const struct vmt_flush *flush; unsigned pending; } requests[XP_CPUS];
 
-void xp_port_reset(bool reuses, bool polls)
+void xp_port_reset(const struct scenario *scenario)
 {
-	reuse = reuses;
-	polled = polls;
+	reuse = scenario->reuse;
+	polled = scenario->polled;
+	scarce = scenario->scarce;
 	item_count = 0;
 	for (unsigned i = 0; i <= XP_CPUS; i++)
 		cpus[i].depth = cpus[i].preempt = 0;
@@ -45,9 +47,21 @@ void xp_port_reset(bool reuses, bool polls)
 
 // ---- Memory ------------------------------------------------------------------------------------------------------
 
+// Does an allocation fail that need not? How many have is what the histories of the CPUs say.
+static bool fails(void)
+{
+	if (!scarce || !xp_either())
+		return false;
+	scarce--;
+	xp_trace_say("there is no memory");
+	return true;
+}
+
 uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 {
 	(void)port;
+	if (fails())
+		return VMT_NO_FRAME;
 	// No scenario has huge pages.
 	return bytes == VMT_PAGE_SIZE ? xp_frame_alloc(zero, reuse) : VMT_NO_FRAME;
 }
@@ -82,7 +96,7 @@ struct vmt_frame *vmt_port_frame_meta(void *port, uint64_t pa)
 void *vmt_port_mem_alloc(void *port, size_t bytes)
 {
 	(void)port;
-	return xp_heap_alloc(bytes);
+	return fails() ? NULL : xp_heap_alloc(bytes);
 }
 
 void vmt_port_mem_free(void *port, void *p, size_t bytes)

@@ -13,6 +13,6 @@ void *xp_heap_alloc(size_t bytes);
 void xp_heap_free(void *p, size_t bytes);
 
 // One execution begins. Read-side sections and requests of the one before are forgotten.
-void xp_port_reset(bool reuse, bool polled);
+void xp_port_reset(const struct scenario *scenario);
 
 #endif

@@ -608,7 +608,7 @@ void xp_run(const struct scenario *which, xp_chooser *choose_next, bool everythi
 	xp_clocks_reset();
 	xp_mmu_reset();
 	xp_claims_reset();
-	xp_port_reset(scenario->reuse, scenario->polled);
+	xp_port_reset(scenario);
 	run_phases();
 	result->events = points;
 }
