@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <vmtree/tree.h>
 #include <vmtree/vmtree.h>
 
 #include "../instrument/hooks.h"
@@ -62,6 +63,7 @@ enum xp_misuse {
 	XP_USED = 1,	// used by the library after it is free, or so that it might be
 	XP_REACHED = 2,	// an MMU knows the way to it when it is freed, or later
 	XP_FREED = 4,	// freed once more
+	XP_RACED = 8,	// a data race for something in it, or in its metadata
 };
 
 // The protection that is off (src/tree/protections.h); 0: none.
@@ -92,12 +94,15 @@ bool xp_bytes_speak(void);
 
 void xp_claims_reset(void);
 // Nobody misuses this frame (of XP_USED and the like, one or more).
-#define XP_ANY_TABLE 0
+#define XP_ANY_TABLE 0	// one that has been detached
 void xp_claim(unsigned misuse, uint64_t pa, const char *words);
 // The CPUs do not wait for each other in this way: each for the lock of a table, for an answer (XP_ANSWER), or for
 // nothing (0).
 #define XP_ANSWER 1
 void xp_claim_circle(const uint64_t waits_for[XP_CPUS], const char *words);
+// No MMU has two translations of this address at once, to two places or of two sizes.
+void xp_claim_address(uint64_t va, const char *words);
+const char *xp_claimed_address(uint64_t va);
 // The library does not give up with this line.
 void xp_claim_said(const char *line, const char *words);
 // The words; NULL: nothing was claimed.
@@ -111,10 +116,15 @@ const char *xp_claimed_said(const char *line);
 #define XP_FRAMES 160
 #define XP_HEAP	  (512u << 10)
 
-// A *place* numbers what can be accessed: words of frames, bytes of metadata and heap, and what is no memory.
+// Memory that is not the library's, for trees on their own, as far as a program uses it: the first word of each page.
+#define XP_OUTSIDE	 UINT64_C(0x100000000)
+#define XP_OUTSIDE_PAGES 1024
+
+// A *place* numbers what can be accessed: words of frames, bytes of metadata, heap and the memory outside, and what is no memory.
 #define XP_PLACE_META	(XP_FRAMES * (unsigned)(VMT_PAGE_SIZE / 8))
 #define XP_PLACE_HEAP	(XP_PLACE_META + XP_FRAMES * (unsigned)sizeof(struct vmt_frame))
-#define XP_PLACE_OTHER	(XP_PLACE_HEAP + XP_HEAP)
+#define XP_PLACE_OUTSIDE (XP_PLACE_HEAP + XP_HEAP)
+#define XP_PLACE_OTHER	(XP_PLACE_OUTSIDE + XP_OUTSIDE_PAGES * 8)
 #define XP_PLACE_SECTION XP_PLACE_OTHER		// and CPU: its read-side section
 #define XP_PLACE_MAIL	(XP_PLACE_SECTION + XP_CPUS) // and CPU: flush requests to it
 #define XP_PLACE_FRAMES	(XP_PLACE_MAIL + XP_CPUS) // the free frames, where they are reused
@@ -167,6 +177,9 @@ void xp_watch(uint64_t va);
 // The calling CPU uses the space, or none.
 void xp_activate(struct vmt_space *space);
 void xp_deactivate(void);
+// ... the tables of a tree on its own, which nobody else tells the CPU to flush than vmt_port_flush. An access that
+// faults there is VMT_ERR_NOT_PRESENT.
+void xp_use_tree(struct vmt_tree *tree);
 // An access of the calling CPU, with faults. Eight bytes at the beginning of a page that is watched.
 enum vmt_status xp_read(uint64_t va, uint64_t *value);
 enum vmt_status xp_write(uint64_t va, uint64_t value);

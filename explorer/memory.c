@@ -21,6 +21,7 @@ static struct {
 	_Alignas(4096) uint8_t frame[XP_FRAMES][VMT_PAGE_SIZE];
 	struct vmt_frame meta[XP_FRAMES];
 	_Alignas(64) uint8_t heap[XP_HEAP];
+	_Atomic uint64_t outside[XP_OUTSIDE_PAGES];
 } memory;
 
 static bool taken[XP_FRAMES];
@@ -47,6 +48,7 @@ static uint32_t first_heap(unsigned part)
 void xp_memory_reset(void)
 {
 	memset(memory.meta, 0, sizeof(memory.meta));
+	memset(memory.outside, 0, sizeof(memory.outside));
 	memset(taken, 0, sizeof(taken));
 	memset(line, NEVER, sizeof(line));
 	returned_count = 0;
@@ -65,7 +67,7 @@ uint32_t xp_place(const volatile void *p)
 	if (at < sizeof(memory.frame))
 		return (uint32_t)(at / 8);
 	at -= sizeof(memory.frame);
-	return at < sizeof(memory.meta) + sizeof(memory.heap) ? (uint32_t)(XP_PLACE_META + at) : XP_NOWHERE;
+	return at < XP_PLACE_OTHER - XP_PLACE_META ? (uint32_t)(XP_PLACE_META + at) : XP_NOWHERE;
 }
 
 unsigned xp_places(uint32_t place, size_t bytes)
@@ -96,7 +98,7 @@ void xp_memory_check(uint32_t place, unsigned count)
 
 	if (frame < XP_FRAMES && (taken[frame] || is_count(place, count)))
 		return;
-	if (frame == XP_FRAMES && line[(place - XP_PLACE_HEAP) / 64] == USED)
+	if (place >= XP_PLACE_OUTSIDE || (frame == XP_FRAMES && line[(place - XP_PLACE_HEAP) / 64] == USED))
 		return;
 	xp_memory_name(place, name, sizeof(name));
 	xp_fail_frame(XP_USED, frame, "an access to what is free: %s", name);
@@ -104,6 +106,8 @@ void xp_memory_check(uint32_t place, unsigned count)
 
 bool xp_frame_is_free(uint64_t pa)
 {
+	if (pa - XP_OUTSIDE < XP_OUTSIDE_PAGES * VMT_PAGE_SIZE)
+		return false;
 	return pa < XP_RAM || pa >= XP_RAM + XP_FRAMES * VMT_PAGE_SIZE || !taken[(pa - XP_RAM) / VMT_PAGE_SIZE];
 }
 
@@ -111,6 +115,8 @@ void *xp_frame_ptr(uint64_t pa)
 {
 	uint64_t at = pa - XP_RAM;
 
+	if (pa - XP_OUTSIDE < XP_OUTSIDE_PAGES * VMT_PAGE_SIZE && !(pa & VMT_PAGE_MASK))
+		return &memory.outside[(pa - XP_OUTSIDE) / VMT_PAGE_SIZE];
 	return at < sizeof(memory.frame) ? &memory.frame[0][0] + at : NULL;
 }
 
@@ -128,6 +134,8 @@ void xp_memory_name(uint32_t place, char *text, size_t size)
 
 		snprintf(text, size, "%s (%u) of frame %u's metadata", at < 57 && fields[at] ? fields[at] : "byte", at,
 			 frame);
+	} else if (place >= XP_PLACE_OUTSIDE && place < XP_PLACE_OTHER) {
+		snprintf(text, size, "page %u outside", (place - XP_PLACE_OUTSIDE) / 8);
 	} else if (place < XP_PLACE_OTHER) {
 		snprintf(text, size, "byte %u of the heap", place - XP_PLACE_HEAP);
 	} else {

@@ -8,6 +8,7 @@
 // A CPU that accesses memory uses the oldest translation that permits it; where that is not what the tables say, also
 // the other one is tried, in which its MMU had kept nothing. Decoding is the simulated machine's, which
 // shares nothing with the library.
+#include <stdio.h>
 #include <string.h>
 
 #include <vmtree/port.h>
@@ -23,13 +24,14 @@
 
 struct leaf {
 	uint64_t pa;		// of the page of the address that is watched
-	unsigned may;
+	unsigned may, size;	// size: log2 of the bytes that are kept as one
 	bool accessed, dirty;
 };
 
-// What one CPU keeps for one space.
+// What one CPU keeps for one space, or one tree on its own.
 struct identifier {
-	struct vmt_space *space;
+	bool used;
+	struct vmt_space *space; // NULL: of a tree
 	uint64_t root, generation;
 	// On the way into the space it takes part in flushes, but has loaded the root only behind that.
 	enum { AWAY, ENTERING, IN_USE } state;
@@ -75,6 +77,19 @@ static void keep_table(struct identifier *id, unsigned at, unsigned level, uint6
 	id->table[at][level][(*count)++] = pa;
 }
 
+static _Noreturn void fail_twice(uint64_t va, const struct leaf *one, const struct leaf *other)
+{
+	const char format[] = "two translations of one address at once: %#llx to %#llx (of %u bits) and %#llx (of %u)";
+	const char *words = xp_claimed_address(va);
+	char text[128];
+
+	snprintf(text, sizeof(text), format, (unsigned long long)va, (unsigned long long)one->pa, one->size,
+		 (unsigned long long)other->pa, other->size);
+	if (words)
+		xp_fail_own(words, "%s", text);
+	xp_fail("%s", text);
+}
+
 static void keep_leaf(struct identifier *id, unsigned at, const struct leaf *leaf)
 {
 	unsigned *count = &id->leaves[at];
@@ -82,11 +97,9 @@ static void keep_leaf(struct identifier *id, unsigned at, const struct leaf *lea
 	for (unsigned i = 0; i < *count; i++) {
 		const struct leaf *kept = &id->leaf[at][i];
 
-		if (kept->pa != leaf->pa && !xp_bytes_speak())
-			xp_fail("two translations of one address at once: %#llx to %#llx and %#llx",
-				(unsigned long long)watched[at], (unsigned long long)kept->pa,
-				(unsigned long long)leaf->pa);
-		if (kept->pa == leaf->pa && kept->may == leaf->may && kept->accessed == leaf->accessed && kept->dirty == leaf->dirty)
+		if ((kept->pa != leaf->pa || kept->size != leaf->size) && !xp_bytes_speak())
+			fail_twice(watched[at], kept, leaf);
+		if (kept->pa == leaf->pa && kept->size == leaf->size && kept->may == leaf->may && kept->accessed == leaf->accessed && kept->dirty == leaf->dirty)
 			return;
 	}
 	// Of those that differ in marks alone the oldest are the most hostile.
@@ -112,7 +125,7 @@ static void load_entry(struct identifier *id, unsigned at, unsigned level, uint6
 	if (entry.kind == SIM_ENTRY_LEAF)
 		keep_leaf(id, at, &(struct leaf){
 			.pa = sim_entry_pa(&DECODER, &entry, level, va) & ~VMT_PAGE_MASK,
-			.may = entry.may, .accessed = entry.accessed, .dirty = entry.dirty});
+			.may = entry.may, .size = sim_shift(&DECODER, level) + entry.run_bits, .accessed = entry.accessed, .dirty = entry.dirty});
 }
 
 static void load(struct identifier *id)
@@ -159,7 +172,7 @@ void xp_mmu_flush(unsigned cpu, const struct vmt_flush *flush)
 	for (unsigned i = 0; i < SPACES; i++) {
 		struct identifier *id = &identifiers[cpu][i];
 
-		if (id->space != flush->space || !id->space)
+		if (id->space != flush->space || !id->used)
 			continue;
 		// One that is not in use is flushed when vmt_activate returns another generation.
 		if (id->state == AWAY && flush->generation)
@@ -249,7 +262,7 @@ uint64_t xp_mmu_hash(void)
 	for (unsigned n = 0; n < XP_CPUS * SPACES; n++) {
 		const struct identifier *id = &identifiers[n / SPACES][n % SPACES];
 
-		if (!id->space)
+		if (!id->used)
 			continue;
 		hash = xp_mix(hash, id->generation * 4 + id->state);
 		for (unsigned at = 0; at < watched_count; at++) {
@@ -260,7 +273,7 @@ uint64_t xp_mmu_hash(void)
 			for (unsigned i = 0; i < id->leaves[at]; i++) {
 				const struct leaf *leaf = &id->leaf[at][i];
 
-				hash = xp_mix(hash, leaf->pa + leaf->may * 4u + leaf->accessed * 2u + leaf->dirty);
+				hash = xp_mix(hash, leaf->pa + leaf->size * 64u + leaf->may * 4u + leaf->accessed * 2u + leaf->dirty);
 			}
 		}
 	}
@@ -283,11 +296,12 @@ static struct identifier *identifier_of(struct vmt_space *space)
 	for (unsigned i = 0; i < SPACES; i++) {
 		struct identifier *id = &identifiers[xp_cpu()][i];
 
-		if (id->space == space)
+		if (id->used && id->space == space)
 			return id;
-		if (!id->space) {
+		if (!id->used) {
+			id->used = true;
 			id->space = space;
-			id->root = vmt_space_root(space);
+			id->root = space ? vmt_space_root(space) : 0;
 			return id;
 		}
 	}
@@ -325,12 +339,22 @@ void xp_activate(struct vmt_space *space)
 	xp_trace_say("uses a space, generation %llu", (unsigned long long)generation);
 }
 
+void xp_use_tree(struct vmt_tree *tree)
+{
+	struct identifier *id = identifier_of(NULL);
+
+	id->root = vmt_tree_root(tree);
+	id->state = IN_USE;
+	xp_mmu_load();
+}
+
 void xp_deactivate(void)
 {
 	struct identifier *id = identifier_in_use();
 
 	id->state = AWAY;
-	vmt_deactivate(id->space);
+	if (id->space)
+		vmt_deactivate(id->space);
 }
 
 // ---- Accesses ----------------------------------------------------------------------------------------------------
@@ -450,7 +474,9 @@ static bool access(uint64_t va, bool write, uint64_t *value, const void *pc)
 static enum vmt_status access_with_faults(uint64_t va, bool write, uint64_t *value, const void *pc)
 {
 	for (unsigned round = 0; !access(va, write, value, pc); round++) {
-		enum vmt_status status = vmt_fault(identifier_in_use()->space, va, write ? VMT_WRITE : VMT_READ, NULL);
+		struct vmt_space *space = identifier_in_use()->space;
+		enum vmt_status status = !space ? VMT_ERR_NOT_PRESENT :
+				 vmt_fault(space, va, write ? VMT_WRITE : VMT_READ, NULL);
 
 		if (status != VMT_OK)
 			return status;

@@ -165,13 +165,15 @@ static void ask(unsigned cpu, unsigned self, const void *pc)
 
 void vmt_port_flush(void *port, const struct vmt_flush *flush)
 {
+	// Who uses a tree on its own only the port knows: all CPUs.
+	uint64_t asked = flush->space ? flush->cpus[0] : (1u << xp_running_cpus()) - 1;
 	const void *pc = __builtin_return_address(0);
 	unsigned self = xp_self();
 
 	(void)port;
 	if (!xp_exploring()) {
 		for (unsigned cpu = 0; cpu < XP_CPUS; cpu++) {
-			if (flush->cpus[0] >> cpu & 1)
+			if (asked >> cpu & 1)
 				xp_mmu_flush(cpu, flush);
 		}
 		return;
@@ -179,10 +181,10 @@ void vmt_port_flush(void *port, const struct vmt_flush *flush)
 	xp_event(XP_FLUSH, XP_NOWHERE, 0, XP_BOTH, true, pc);
 	xp_trace_say("flushes %s%#llx, CPUs %#llx%s", flush->all ? "all from " : "",
 		     (unsigned long long)(flush->all ? flush->start : flush->ranges[0].start),
-		     (unsigned long long)flush->cpus[0], flush->tables ? ", tables" : "");
+		     (unsigned long long)asked, flush->tables ? ", tables" : "");
 	requests[self].flush = flush;
 	for (unsigned cpu = 0; cpu < XP_CPUS; cpu++) {
-		if (!(flush->cpus[0] >> cpu & 1))
+		if (!(asked >> cpu & 1))
 			continue;
 		if (polled && cpu != self)
 			ask(cpu, self, pc);

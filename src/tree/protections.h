@@ -30,6 +30,7 @@ enum protection {
 	FLUSH_RUN,		// between a run and the leaves that it is made of, either way (1, A2)
 	FLUSH_COLLAPSE,		// between a table and the leaf that takes its place (2, A2)
 	FLUSH_HUGE,		// between a table of pages and the huge page that takes its place (2, A2)
+	COLLAPSE_LOCKED,	// the table that a leaf takes the place of is looked at under its lock (D3)
 	COLLAPSE_RECHECKS,	// a collapse counts the references again once nobody can take one (22)
 	FLUSH_REPLACE,		// between what was there and what replaces it (A2)
 	FLUSH_SECONDARY,	// of secondaries, under the lock (C1 to C3)
