@@ -113,7 +113,8 @@ const char *xp_claimed_said(const char *line);
 // ---- Memory (memory.c) -------------------------------------------------------------------------------------------
 
 #define XP_RAM	  UINT64_C(0x80000000) // the physical address of the first frame
-#define XP_FRAMES 160
+#define XP_FRAMES 1024
+#define XP_BLOCK  512	// from this frame on there is memory for one huge page
 #define XP_HEAP	  (512u << 10)
 
 // Memory that is not the library's, for trees on their own, as far as a program uses it: the first word of each page.
@@ -222,6 +223,8 @@ uint64_t xp_history(unsigned cpu);
 void xp_ordered(unsigned cpu, uint64_t behind);
 // An MMU has read there.
 void xp_mmu_reads(uint32_t place);
+// These places are free now: for whoever else accesses them in some execution it matters when.
+void xp_freed(uint32_t place, unsigned count);
 
 // The calling CPU waits. It goes on when `ready` says so.
 void xp_wait(bool (*ready)(unsigned cpu), const char *for_what);
@@ -229,8 +232,8 @@ void xp_wait(bool (*ready)(unsigned cpu), const char *for_what);
 void xp_relax(bool (*also)(unsigned cpu), const void *pc);
 // Something that is no order of events can go in two ways; true: in the second.
 bool xp_either(void);
-// While set, events are no scheduling points and belong to XP_GRACE.
-void xp_grace(bool on);
+// While set, events are no scheduling points and belong to XP_GRACE, for what this CPU has left to it.
+void xp_grace(bool on, unsigned cpu);
 
 void xp_enter(const void *pc);	// a function of the library, called from pc
 void xp_leave(void);

@@ -18,6 +18,7 @@ static struct { unsigned depth, preempt; } cpus[XP_CPUS + 1];
 
 struct waiting {
 	struct vmt_deferred *item;
+	unsigned cpu;		// who left it
 	unsigned sections;	// a bit for each CPU whose section was open
 	struct clock clock;
 };
@@ -62,8 +63,7 @@ uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 	(void)port;
 	if (fails())
 		return VMT_NO_FRAME;
-	// No scenario has huge pages.
-	return bytes == VMT_PAGE_SIZE ? xp_frame_alloc(zero, reuse) : VMT_NO_FRAME;
+	return bytes == VMT_PAGE_SIZE ? xp_frame_alloc(zero, reuse) : xp_block_alloc();
 }
 
 void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)
@@ -270,10 +270,10 @@ static void run_item(unsigned n)
 	struct waiting item = items[n];
 
 	items[n] = items[--item_count];
-	xp_grace(true);
+	xp_grace(true, item.cpu);
 	xp_clock_join(xp_clock(XP_GRACE), &item.clock);
 	item.item->run(NULL, item.item);
-	xp_grace(false);
+	xp_grace(false, item.cpu);
 }
 
 // What waits for nobody any more.
@@ -328,6 +328,7 @@ void vmt_port_defer(void *port, struct vmt_deferred *item)
 		xp_fail("too much waits for grace periods");
 	waiting = &items[item_count++];
 	waiting->item = item;
+	waiting->cpu = xp_self();
 	waiting->sections = 0;
 	waiting->clock = *xp_clock(xp_self());
 	xp_clock_tick(xp_self());

@@ -38,6 +38,7 @@ struct fiber {
 	unsigned lets_pass;		// a bit for each CPU that has to do something first
 	uint64_t history, order;	// order: by interrupts
 	uint32_t last;			// where its last event was
+	uint32_t next;			// the place behind that of the last access to memory; 0: there was none
 	const void *stack[DEPTH];
 	unsigned depth;
 	_Alignas(64) char memory[STACK];
@@ -45,7 +46,7 @@ struct fiber {
 
 static struct fiber fibers[XP_CPUS + 1];
 static jmp_buf host;
-static unsigned current, speaks_as;
+static unsigned current, speaks_as, grace_of;
 static bool exploring, in_grace, all_visible;
 static xp_chooser *chooser;
 static const struct scenario *scenario;
@@ -58,6 +59,8 @@ static uint32_t versioned[XP_PLACES], execution;
 // Over all executions: who has read and written each place, a bit for each CPU.
 #define BY_MMU 0x80
 static uint8_t readers[XP_PLACES], writers[XP_PLACES];
+// ... and who has accessed it and gone on elsewhere than to the next place: where a scan ends.
+static uint8_t ends[XP_PLACES];
 static bool grew;
 
 static char log_text[LOG_BYTES];
@@ -100,9 +103,10 @@ unsigned xp_running_cpus(void)
 	return scenario->cpus;
 }
 
-void xp_grace(bool on)
+void xp_grace(bool on, unsigned cpu)
 {
 	in_grace = on;
+	grace_of = cpu;
 }
 
 void xp_enter(const void *pc)
@@ -351,12 +355,21 @@ bool xp_either(void)
 	return second;
 }
 
+// The CPU goes on to `count` places.
+static void note_scan(struct fiber *fiber, uint32_t place, unsigned count)
+{
+	if (fiber->next && place != fiber->next)
+		ends[fiber->next - 1] |= (uint8_t)(1u << current);
+	fiber->next = count ? place + count : 0;
+}
+
 static void fiber_finished(void)
 {
 	bool all = true;
 
 	if (current == XP_BOOT)
 		end_execution(XP_FINE);
+	note_scan(&fibers[current], 0, 0);
 	fibers[current].state = DONE;
 	xp_remember(current, UINT64_MAX);
 	for (unsigned cpu = 0; cpu < XP_CPUS; cpu++) {
@@ -428,6 +441,17 @@ void xp_mmu_reads(uint32_t place)
 		note_access(place, XP_READ, BY_MMU);
 }
 
+// Of a scan only the last access is looked at: what can be freed before an earlier one can be freed before that.
+void xp_freed(uint32_t place, unsigned count)
+{
+	uint8_t by = (uint8_t)(1u << (in_grace ? grace_of : current));
+
+	for (uint32_t at = place; at < place + count; at++) {
+		if (ends[at] & ~by)
+			note_access(at, XP_WRITE, by);
+	}
+}
+
 bool xp_visible_grew(void)
 {
 	bool did = grew;
@@ -440,6 +464,7 @@ void xp_forget_visible(void)
 {
 	memset(readers, 0, sizeof(readers));
 	memset(writers, 0, sizeof(writers));
+	memset(ends, 0, sizeof(ends));
 	grew = false;
 }
 
@@ -460,6 +485,7 @@ void xp_event(enum event event, uint32_t place, unsigned count, enum access acce
 
 	if (in_grace || !exploring)
 		return;
+	note_scan(&fibers[current], place, count);
 	for (uint32_t at = place; at < place + count; at++) {
 		note_access(at, access, (uint8_t)(1u << current));
 		visible |= is_visible(at);
@@ -546,6 +572,7 @@ static void fiber_reset(struct fiber *fiber, void (*body)(void), unsigned number
 	fiber->watches = fiber->depth = fiber->lets_pass = 0;
 	fiber->wrote = false;
 	fiber->history = fiber->order = number + 1;
+	fiber->next = 0;
 }
 
 static void first_choice(void)
