@@ -8,6 +8,7 @@
 //	mmu.c		the hostile MMUs of the CPUs
 //	port.c		the port that the library is given
 //	run.c		fibers, and one execution from beginning to end
+//	visible.c	where another CPU may be scheduled
 //	search.c	which executions: exhaustive, random, replay
 //	trace.c		what is printed of one that failed
 //	claims.c	what a scenario asserts of things that only the explorer sees
@@ -121,7 +122,8 @@ const char *xp_claimed_said(const char *line);
 #define XP_OUTSIDE	 UINT64_C(0x100000000)
 #define XP_OUTSIDE_PAGES 1024
 
-// A *place* numbers what can be accessed: words of frames, bytes of metadata, heap and the memory outside, and what is no memory.
+// A *place* numbers what can be accessed: words of frames, bytes of metadata, heap and the memory outside, and what is
+// no memory.
 #define XP_PLACE_META	(XP_FRAMES * (unsigned)(VMT_PAGE_SIZE / 8))
 #define XP_PLACE_HEAP	(XP_PLACE_META + XP_FRAMES * (unsigned)sizeof(struct vmt_frame))
 #define XP_PLACE_OUTSIDE (XP_PLACE_HEAP + XP_HEAP)
@@ -221,10 +223,6 @@ void xp_remember(unsigned cpu, uint64_t what);
 uint64_t xp_history(unsigned cpu);
 // An interrupt has put what a CPU does behind what another one has done. It knows nothing new, but races differ.
 void xp_ordered(unsigned cpu, uint64_t behind);
-// An MMU has read there.
-void xp_mmu_reads(uint32_t place);
-// These places are free now: for whoever else accesses them in some execution it matters when.
-void xp_freed(uint32_t place, unsigned count);
 
 // The calling CPU waits. It goes on when `ready` says so.
 void xp_wait(bool (*ready)(unsigned cpu), const char *for_what);
@@ -234,6 +232,8 @@ void xp_relax(bool (*also)(unsigned cpu), const void *pc);
 bool xp_either(void);
 // While set, events are no scheduling points and belong to XP_GRACE, for what this CPU has left to it.
 void xp_grace(bool on, unsigned cpu);
+// Whose memory it is that is given back: the calling CPU's, or during xp_grace that one's.
+unsigned xp_freeing(void);
 
 void xp_enter(const void *pc);	// a function of the library, called from pc
 void xp_leave(void);
@@ -275,9 +275,6 @@ unsigned xp_default(const struct xp_choice *choice);
 void xp_run(const struct scenario *scenario, xp_chooser *choose, bool all_visible, struct xp_result *result);
 uint64_t xp_state(void);	// of the execution: equal states, equal futures
 uint64_t xp_end(void);		// what has happened in it
-// Whether a place has become visible since this was asked last.
-bool xp_visible_grew(void);
-void xp_forget_visible(void);
 
 // ---- Search (search.c) -------------------------------------------------------------------------------------------
 
@@ -305,6 +302,19 @@ void xp_random_once(const struct scenario *scenario, uint64_t seed, struct xp_re
 // Runs one schedule again.
 void xp_replay(const struct scenario *scenario, const struct xp_deviation *deviation, unsigned count,
 	       struct xp_result *result);
+
+// ---- Visible places (visible.c) ----------------------------------------------------------------------------------
+
+// The CPU accesses these places next (none: it goes on elsewhere). True: one of them is visible.
+bool xp_note_event(unsigned cpu, uint32_t place, unsigned count, enum access access);
+// An MMU has read there.
+void xp_mmu_reads(uint32_t place);
+// These places are free now: for whoever else accesses them in some execution it matters when.
+void xp_freed(uint32_t place, unsigned count);
+void xp_scans_reset(void); // an execution begins
+// Whether a place has become visible since this was asked last.
+bool xp_visible_grew(void);
+void xp_forget_visible(void);
 
 // ---- Trace (trace.c) ---------------------------------------------------------------------------------------------
 

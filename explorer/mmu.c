@@ -99,7 +99,8 @@ static void keep_leaf(struct identifier *id, unsigned at, const struct leaf *lea
 
 		if ((kept->pa != leaf->pa || kept->size != leaf->size) && !xp_bytes_speak())
 			fail_twice(watched[at], kept, leaf);
-		if (kept->pa == leaf->pa && kept->size == leaf->size && kept->may == leaf->may && kept->accessed == leaf->accessed && kept->dirty == leaf->dirty)
+		if (kept->pa == leaf->pa && kept->size == leaf->size && kept->may == leaf->may &&
+		    kept->accessed == leaf->accessed && kept->dirty == leaf->dirty)
 			return;
 	}
 	// Of those that differ in marks alone the oldest are the most hostile.
@@ -125,7 +126,8 @@ static void load_entry(struct identifier *id, unsigned at, unsigned level, uint6
 	if (entry.kind == SIM_ENTRY_LEAF)
 		keep_leaf(id, at, &(struct leaf){
 			.pa = sim_entry_pa(&DECODER, &entry, level, va) & ~VMT_PAGE_MASK,
-			.may = entry.may, .size = sim_shift(&DECODER, level) + entry.run_bits, .accessed = entry.accessed, .dirty = entry.dirty});
+			.size = sim_shift(&DECODER, level) + entry.run_bits,
+			.may = entry.may, .accessed = entry.accessed, .dirty = entry.dirty});
 }
 
 static void load(struct identifier *id)

@@ -38,7 +38,6 @@ struct fiber {
 	unsigned lets_pass;		// a bit for each CPU that has to do something first
 	uint64_t history, order;	// order: by interrupts
 	uint32_t last;			// where its last event was
-	uint32_t next;			// the place behind that of the last access to memory; 0: there was none
 	const void *stack[DEPTH];
 	unsigned depth;
 	_Alignas(64) char memory[STACK];
@@ -55,13 +54,6 @@ static uint64_t points;
 
 static uint64_t version[XP_PLACES];	// the history of who wrote there last
 static uint32_t versioned[XP_PLACES], execution;
-
-// Over all executions: who has read and written each place, a bit for each CPU.
-#define BY_MMU 0x80
-static uint8_t readers[XP_PLACES], writers[XP_PLACES];
-// ... and who has accessed it and gone on elsewhere than to the next place: where a scan ends.
-static uint8_t ends[XP_PLACES];
-static bool grew;
 
 static char log_text[LOG_BYTES];
 
@@ -101,6 +93,11 @@ bool xp_exploring(void)
 unsigned xp_running_cpus(void)
 {
 	return scenario->cpus;
+}
+
+unsigned xp_freeing(void)
+{
+	return in_grace ? grace_of : current;
 }
 
 void xp_grace(bool on, unsigned cpu)
@@ -355,21 +352,13 @@ bool xp_either(void)
 	return second;
 }
 
-// The CPU goes on to `count` places.
-static void note_scan(struct fiber *fiber, uint32_t place, unsigned count)
-{
-	if (fiber->next && place != fiber->next)
-		ends[fiber->next - 1] |= (uint8_t)(1u << current);
-	fiber->next = count ? place + count : 0;
-}
-
 static void fiber_finished(void)
 {
 	bool all = true;
 
 	if (current == XP_BOOT)
 		end_execution(XP_FINE);
-	note_scan(&fibers[current], 0, 0);
+	xp_note_event(current, XP_NOWHERE, 0, XP_READ);
 	fibers[current].state = DONE;
 	xp_remember(current, UINT64_MAX);
 	for (unsigned cpu = 0; cpu < XP_CPUS; cpu++) {
@@ -417,57 +406,6 @@ void xp_relax(bool (*also)(unsigned cpu), const void *pc)
 
 // ---- Events ------------------------------------------------------------------------------------------------------
 
-static bool is_visible(uint32_t place)
-{
-	uint8_t all = readers[place] | writers[place];
-
-	return writers[place] && all & (all - 1);
-}
-
-static void note_access(uint32_t place, enum access access, uint8_t who)
-{
-	bool was = is_visible(place);
-
-	if (access & XP_READ)
-		readers[place] |= who;
-	if (access & XP_WRITE)
-		writers[place] |= who;
-	grew |= !was && is_visible(place);
-}
-
-void xp_mmu_reads(uint32_t place)
-{
-	if (exploring)
-		note_access(place, XP_READ, BY_MMU);
-}
-
-// Of a scan only the last access is looked at: what can be freed before an earlier one can be freed before that.
-void xp_freed(uint32_t place, unsigned count)
-{
-	uint8_t by = (uint8_t)(1u << (in_grace ? grace_of : current));
-
-	for (uint32_t at = place; at < place + count; at++) {
-		if (ends[at] & ~by)
-			note_access(at, XP_WRITE, by);
-	}
-}
-
-bool xp_visible_grew(void)
-{
-	bool did = grew;
-
-	grew = false;
-	return did;
-}
-
-void xp_forget_visible(void)
-{
-	memset(readers, 0, sizeof(readers));
-	memset(writers, 0, sizeof(writers));
-	memset(ends, 0, sizeof(ends));
-	grew = false;
-}
-
 static void trace_event(uint32_t place, enum access access, const void *pc)
 {
 	struct xp_note note = {.cpu = current, .place = place, .access = access, .number = points, .pc = pc};
@@ -481,16 +419,9 @@ static void trace_event(uint32_t place, enum access access, const void *pc)
 
 void xp_event(enum event event, uint32_t place, unsigned count, enum access access, bool always, const void *pc)
 {
-	bool visible = always;
-
 	if (in_grace || !exploring)
 		return;
-	note_scan(&fibers[current], place, count);
-	for (uint32_t at = place; at < place + count; at++) {
-		note_access(at, access, (uint8_t)(1u << current));
-		visible |= is_visible(at);
-	}
-	switch_to(choose(true, visible));
+	switch_to(choose(true, xp_note_event(current, place, count, access) || always));
 	// Whatever it is, the CPU has come further.
 	xp_remember(current, place * UINT64_C(16) + event);
 	for (unsigned cpu = 0; cpu < XP_CPUS; cpu++)
@@ -572,7 +503,6 @@ static void fiber_reset(struct fiber *fiber, void (*body)(void), unsigned number
 	fiber->watches = fiber->depth = fiber->lets_pass = 0;
 	fiber->wrote = false;
 	fiber->history = fiber->order = number + 1;
-	fiber->next = 0;
 }
 
 static void first_choice(void)
@@ -629,6 +559,7 @@ void xp_run(const struct scenario *which, xp_chooser *choose_next, bool everythi
 	result->message[0] = log_text[0] = '\0';
 	result->own = false;
 	execution++;
+	xp_scans_reset();
 	points = 0;
 	speaks_as = 0;
 	xp_memory_reset();

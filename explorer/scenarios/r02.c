@@ -34,7 +34,7 @@ const struct scenario reference_to_leaving = {
 	.cpus = 2, .begin = begin, .cpu = {get, release}, .end = end_space,
 };
 
-// ---- CPU 0 puts a huge page in the place of A's table. ---------------------------------------------------------------
+// ---- CPU 0 puts a huge page in the place of A's table. ------------------------------------------------------------
 
 static void begin_table(void)
 {
@@ -64,7 +64,7 @@ const struct scenario walker_against_collapse = {
 	.cpus = 2, .begin = begin_table, .cpu = {collapse, look}, .end = end_space,
 };
 
-// ---- ... while CPU 1 writes to A by a reference, or through what it has cached. --------------------------------------
+// ---- ... while CPU 1 writes to A by a reference, or through what it has cached. -----------------------------------
 
 static void write_by_reference(void)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // 17. Memory runs out in the middle of an operation, at any of its allocations. CPU 0 moves two pages, each of which
-// lies in a table of its own and needs one where it goes; CPU 1 looks at the first. The places are whole tables, so nothing
-// has to be there for the claims.
+// lies in a table of its own and needs one where it goes; CPU 1 looks at the first. The places are whole tables, so
+// nothing has to be there for the claims.
 #include "space.h"
 
 #define FROM   (XP_RAM + 2 * MIB)
