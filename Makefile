@@ -7,13 +7,15 @@
 #   make bench      what the page-table layer and secondaries cost on this machine, in nanoseconds
 #   make proof      runs what the tables of docs/proof.md and docs/conflicts.md are made of, and writes them
 #   make soak       explores interleavings until it is interrupted (or HOURS=8): more and more preemptions, random ones
+#   make fuzz       the fuzzers, FUZZ_SECONDS for each page size; what they find new goes to fuzz/corpus
 #   make clean      removes the build folder
 #
 # run, check and check-fast install the Debian packages that are missing (as root), or name them and stop.
 
 BUILD ?= build
+FUZZ_SECONDS ?= 300
 
-.PHONY: all run check check-fast bench proof soak clean
+.PHONY: all run check check-fast bench proof soak fuzz clean
 
 all:
 	@scripts/setup.sh build
@@ -49,6 +51,11 @@ soak:
 	@scripts/setup.sh build
 	@scripts/build.sh $(BUILD)
 	@python3 explorer/soak.py $(BUILD)/explore --hours $(or $(HOURS),0)
+
+fuzz:
+	@scripts/setup.sh fuzz
+	@mkdir -p $(BUILD)
+	@scripts/fuzz.sh $(BUILD)/fuzz-clang $(FUZZ_SECONDS)
 
 clean:
 	rm -rf $(BUILD)

@@ -5,7 +5,8 @@
 //	runtime.c	each access of the library comes by here (../instrument)
 //	memory.c	frames, their metadata and the heap: what is free, what is poisoned, what is left over
 //	clocks.c	happens-before: data races, and accesses that are not over when their memory is freed
-//	mmu.c		the hostile MMUs of the CPUs
+//	mmu.c, mmu_device.c	the hostile MMUs of the CPUs, and those of devices
+//	device.c, copy.c	devices, and what copies pages to their memory and back (device.h)
 //	port.c		the port that the library is given
 //	run.c		fibers, and one execution from beginning to end
 //	visible.c	where another CPU may be scheduled
@@ -117,16 +118,18 @@ const char *xp_claimed_said(const char *line);
 #define XP_FRAMES 1024
 #define XP_BLOCK  512	// from this frame on there is memory for one huge page
 #define XP_HEAP	  (512u << 10)
+#define XP_LOCAL_PAGES 64	// of device memory, a word of each
 
 // Memory that is not the library's, for trees on their own, as far as a program uses it: the first word of each page.
 #define XP_OUTSIDE	 UINT64_C(0x100000000)
 #define XP_OUTSIDE_PAGES 1024
 
-// A *place* numbers what can be accessed: words of frames, bytes of metadata, heap and the memory outside, and what is
-// no memory.
+// A *place* numbers what can be accessed: words of frames, bytes of metadata and heap, device memory, the memory
+// outside, and what is no memory.
 #define XP_PLACE_META	(XP_FRAMES * (unsigned)(VMT_PAGE_SIZE / 8))
 #define XP_PLACE_HEAP	(XP_PLACE_META + XP_FRAMES * (unsigned)sizeof(struct vmt_frame))
-#define XP_PLACE_OUTSIDE (XP_PLACE_HEAP + XP_HEAP)
+#define XP_PLACE_LOCAL	(XP_PLACE_HEAP + XP_HEAP)
+#define XP_PLACE_OUTSIDE (XP_PLACE_LOCAL + XP_LOCAL_PAGES * 8)
 #define XP_PLACE_OTHER	(XP_PLACE_OUTSIDE + XP_OUTSIDE_PAGES * 8)
 #define XP_PLACE_SECTION XP_PLACE_OTHER		// and CPU: its read-side section
 #define XP_PLACE_MAIL	(XP_PLACE_SECTION + XP_CPUS) // and CPU: flush requests to it
@@ -145,6 +148,7 @@ unsigned xp_place_frame(uint32_t place);
 void xp_memory_check(uint32_t place, unsigned count);
 bool xp_frame_is_free(uint64_t pa);
 void *xp_frame_ptr(uint64_t pa);	// NULL: no RAM
+_Atomic uint64_t *xp_local_word(unsigned page);
 // Fails if something is left over.
 void xp_memory_end(void);
 // For a person: what is there.

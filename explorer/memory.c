@@ -23,6 +23,7 @@ static struct {
 	_Alignas(4096) uint8_t frame[XP_FRAMES][VMT_PAGE_SIZE];
 	struct vmt_frame meta[XP_FRAMES];
 	_Alignas(64) uint8_t heap[XP_HEAP];
+	_Atomic uint64_t local[XP_LOCAL_PAGES];
 	_Atomic uint64_t outside[XP_OUTSIDE_PAGES];
 } memory;
 
@@ -101,7 +102,7 @@ void xp_memory_check(uint32_t place, unsigned count)
 
 	if (frame < XP_FRAMES && (taken[frame] || is_count(place, count)))
 		return;
-	if (place >= XP_PLACE_OUTSIDE || (frame == XP_FRAMES && line[(place - XP_PLACE_HEAP) / 64] == USED))
+	if (place >= XP_PLACE_LOCAL || (frame == XP_FRAMES && line[(place - XP_PLACE_HEAP) / 64] == USED))
 		return;
 	xp_memory_name(place, name, sizeof(name));
 	xp_fail_frame(XP_USED, frame, "an access to what is free: %s", name);
@@ -123,6 +124,11 @@ void *xp_frame_ptr(uint64_t pa)
 	return at < sizeof(memory.frame) ? &memory.frame[0][0] + at : NULL;
 }
 
+_Atomic uint64_t *xp_local_word(unsigned page)
+{
+	return &memory.local[page];
+}
+
 void xp_memory_name(uint32_t place, char *text, size_t size)
 {
 	static const char *const fields[] = {[0] = "lock", [4] = "refs", [8] = "live", [10] = "level", [11] = "state",
@@ -139,8 +145,10 @@ void xp_memory_name(uint32_t place, char *text, size_t size)
 			 frame);
 	} else if (place >= XP_PLACE_OUTSIDE && place < XP_PLACE_OTHER) {
 		snprintf(text, size, "page %u outside", (place - XP_PLACE_OUTSIDE) / 8);
-	} else if (place < XP_PLACE_OTHER) {
+	} else if (place < XP_PLACE_LOCAL) {
 		snprintf(text, size, "byte %u of the heap", place - XP_PLACE_HEAP);
+	} else if (place < XP_PLACE_OTHER) {
+		snprintf(text, size, "page %u of device memory", (place - XP_PLACE_LOCAL) / 8);
 	} else {
 		snprintf(text, size, "%s", "");
 	}

@@ -8,53 +8,34 @@
 // A CPU that accesses memory uses the oldest translation that permits it; where that is not what the tables say, also
 // the other one is tried, in which its MMU had kept nothing. Decoding is the simulated machine's, which
 // shares nothing with the library.
+//
+// The MMUs of devices come behind those of the CPUs (mmu_device.c).
 #include <stdio.h>
 #include <string.h>
 
 #include <vmtree/port.h>
 
-#include "explore.h"
+#include "mmu.h"
 
-#define WATCHED 4
-#define LEVELS	3	// of the format's
-#define KEPT	4	// of each kind, for one address and level: more is an error by itself
 #define SPACES	3	// that a CPU has an identifier for
 
 #define DECODER sim_decode_sv39
 
-struct leaf {
-	uint64_t pa;		// of the page of the address that is watched
-	unsigned may, size;	// size: log2 of the bytes that are kept as one
-	bool accessed, dirty;
-};
-
-// What one CPU keeps for one space, or one tree on its own.
-struct identifier {
-	bool used;
-	struct vmt_space *space; // NULL: of a tree
-	uint64_t root, generation;
-	// On the way into the space it takes part in flushes, but has loaded the root only behind that.
-	enum { AWAY, ENTERING, IN_USE } state;
-	unsigned tables[WATCHED][LEVELS], leaves[WATCHED];
-	uint64_t table[WATCHED][LEVELS][KEPT];
-	struct leaf leaf[WATCHED][KEPT];
-};
-
-static struct identifier identifiers[XP_CPUS][SPACES];
-static uint64_t watched[WATCHED];
-static unsigned watched_count;
+static struct identifier identifiers[XP_MMUS][SPACES];
+uint64_t mmu_watched[WATCHED];
+unsigned mmu_watched_count;
 
 void xp_mmu_reset(void)
 {
 	memset(identifiers, 0, sizeof(identifiers));
-	watched_count = 0;
+	mmu_watched_count = 0;
 }
 
 void xp_watch(uint64_t va)
 {
-	if (watched_count == WATCHED)
+	if (mmu_watched_count == WATCHED)
 		xp_fail("a scenario watches too many addresses");
-	watched[watched_count++] = va;
+	mmu_watched[mmu_watched_count++] = va;
 }
 
 static unsigned frame_number(uint64_t pa)
@@ -64,16 +45,19 @@ static unsigned frame_number(uint64_t pa)
 
 // ---- Loading -----------------------------------------------------------------------------------------------------
 
-static void keep_table(struct identifier *id, unsigned at, unsigned level, uint64_t pa)
+static void keep_table(struct identifier *id, unsigned at, unsigned level, uint64_t pa, bool doomed)
 {
 	unsigned *count = &id->tables[at][level];
 
 	for (unsigned i = 0; i < *count; i++) {
-		if (id->table[at][level][i] == pa)
+		if (id->table[at][level][i] == pa) {
+			id->doomed[at][level][i] &= doomed;
 			return;
+		}
 	}
 	if (*count == KEPT)
 		xp_fail("more tables for one address than an MMU of the explorer keeps");
+	id->doomed[at][level][*count] = doomed;
 	id->table[at][level][(*count)++] = pa;
 }
 
@@ -90,27 +74,29 @@ static _Noreturn void fail_twice(uint64_t va, const struct leaf *one, const stru
 	xp_fail("%s", text);
 }
 
-static void keep_leaf(struct identifier *id, unsigned at, const struct leaf *leaf)
+void mmu_keep_leaf(struct identifier *id, unsigned at, const struct leaf *leaf)
 {
 	unsigned *count = &id->leaves[at];
 
 	for (unsigned i = 0; i < *count; i++) {
-		const struct leaf *kept = &id->leaf[at][i];
+		struct leaf *kept = &id->leaf[at][i];
 
 		if ((kept->pa != leaf->pa || kept->size != leaf->size) && !xp_bytes_speak())
-			fail_twice(watched[at], kept, leaf);
+			fail_twice(mmu_watched[at], kept, leaf);
 		if (kept->pa == leaf->pa && kept->size == leaf->size && kept->may == leaf->may &&
-		    kept->accessed == leaf->accessed && kept->dirty == leaf->dirty)
+		    kept->accessed == leaf->accessed && kept->dirty == leaf->dirty) {
+			kept->doomed &= leaf->doomed;
 			return;
+		}
 	}
 	// Of those that differ in marks alone the oldest are the most hostile.
 	if (*count < KEPT)
 		id->leaf[at][(*count)++] = *leaf;
 }
 
-static void load_entry(struct identifier *id, unsigned at, unsigned level, uint64_t table)
+static void load_entry(struct identifier *id, unsigned at, unsigned level, uint64_t table, bool doomed)
 {
-	uint64_t va = watched[at], pa = table + sim_index(&DECODER, level, va) * 8;
+	uint64_t va = mmu_watched[at], pa = table + sim_index(&DECODER, level, va) * 8;
 	_Atomic uint64_t *word = xp_frame_ptr(pa);
 	struct sim_entry entry;
 
@@ -122,31 +108,31 @@ static void load_entry(struct identifier *id, unsigned at, unsigned level, uint6
 	if (entry.kind == SIM_ENTRY_BROKEN)
 		xp_fail("an entry is broken: %s", entry.broken);
 	if (entry.kind == SIM_ENTRY_TABLE)
-		keep_table(id, at, level - 1, entry.pa);
+		keep_table(id, at, level - 1, entry.pa, doomed);
 	if (entry.kind == SIM_ENTRY_LEAF)
-		keep_leaf(id, at, &(struct leaf){
+		mmu_keep_leaf(id, at, &(struct leaf){
 			.pa = sim_entry_pa(&DECODER, &entry, level, va) & ~VMT_PAGE_MASK,
-			.size = sim_shift(&DECODER, level) + entry.run_bits,
-			.may = entry.may, .accessed = entry.accessed, .dirty = entry.dirty});
+			.size = sim_shift(&DECODER, level) + entry.run_bits, .may = entry.may,
+			.accessed = entry.accessed, .dirty = entry.dirty, .doomed = doomed});
 }
 
-static void load(struct identifier *id)
+void mmu_load(struct identifier *id)
 {
-	for (unsigned at = 0; at < watched_count; at++) {
-		keep_table(id, at, LEVELS - 1, id->root);
+	for (unsigned at = 0; at < mmu_watched_count && id->root; at++) {
+		keep_table(id, at, LEVELS - 1, id->root, false);
 		for (unsigned level = LEVELS; level-- > 0;) {
 			for (unsigned i = 0; i < id->tables[at][level]; i++)
-				load_entry(id, at, level, id->table[at][level][i]);
+				load_entry(id, at, level, id->table[at][level][i], id->doomed[at][level][i]);
 		}
 	}
 }
 
 void xp_mmu_load(void)
 {
-	for (unsigned cpu = 0; cpu < XP_CPUS; cpu++) {
+	for (unsigned mmu = 0; mmu < XP_MMUS; mmu++) {
 		for (unsigned i = 0; i < SPACES; i++) {
-			if (identifiers[cpu][i].state == IN_USE)
-				load(&identifiers[cpu][i]);
+			if (identifiers[mmu][i].state == IN_USE)
+				mmu_load(&identifiers[mmu][i]);
 		}
 	}
 }
@@ -179,8 +165,8 @@ void xp_mmu_flush(unsigned cpu, const struct vmt_flush *flush)
 		// One that is not in use is flushed when vmt_activate returns another generation.
 		if (id->state == AWAY && flush->generation)
 			continue;
-		for (unsigned at = 0; at < watched_count; at++) {
-			if (covers(flush, watched[at]))
+		for (unsigned at = 0; at < mmu_watched_count; at++) {
+			if (covers(flush, mmu_watched[at]))
 				forget(id, at, flush->tables);
 		}
 		if (flush->generation == id->generation + 1)
@@ -189,37 +175,39 @@ void xp_mmu_flush(unsigned cpu, const struct vmt_flush *flush)
 	xp_mmu_load();
 }
 
-// The CPU that has a translation to a page, or an entry that leads to a table; XP_CPUS: none.
+// The MMU that has a translation to a page, or an entry that leads to a table; XP_MMUS: none.
 static unsigned who_has(uint64_t pa, bool table)
 {
-	for (unsigned n = 0; n < XP_CPUS * SPACES * watched_count; n++) {
-		const struct identifier *id = &identifiers[n / watched_count / SPACES][n / watched_count % SPACES];
-		unsigned at = n % watched_count;
+	for (unsigned n = 0; n < XP_MMUS * SPACES * mmu_watched_count; n++) {
+		const struct identifier *id = &identifiers[n / mmu_watched_count / SPACES][n / mmu_watched_count % SPACES];
+		unsigned at = n % mmu_watched_count;
 
 		for (unsigned i = 0; i < id->leaves[at] && id->state == IN_USE && !table; i++) {
 			if (id->leaf[at][i].pa == pa)
-				return n / watched_count / SPACES;
+				return n / mmu_watched_count / SPACES;
 		}
 		for (unsigned i = 0; i < (LEVELS - 1) * KEPT && id->state == IN_USE && table; i++) {
 			if (i % KEPT < id->tables[at][i / KEPT] && id->table[at][i / KEPT][i % KEPT] == pa)
-				return n / watched_count / SPACES;
+				return n / mmu_watched_count / SPACES;
 		}
 	}
-	return XP_CPUS;
+	return XP_MMUS;
 }
 
 // The table's memory says nothing any more, so what goes on from there is dropped; leaves stay.
 static void forget_ways_to(uint64_t pa)
 {
-	for (unsigned n = 0; n < XP_CPUS * SPACES * watched_count * LEVELS; n++) {
-		unsigned at = n / LEVELS % watched_count, level = n % LEVELS;
-		struct identifier *id = &identifiers[n / LEVELS / watched_count / SPACES]
-						    [n / LEVELS / watched_count % SPACES];
+	for (unsigned n = 0; n < XP_MMUS * SPACES * mmu_watched_count * LEVELS; n++) {
+		unsigned at = n / LEVELS % mmu_watched_count, level = n % LEVELS;
+		struct identifier *id = &identifiers[n / LEVELS / mmu_watched_count / SPACES]
+						    [n / LEVELS / mmu_watched_count % SPACES];
 		unsigned left = 0;
 
 		for (unsigned i = 0; i < id->tables[at][level]; i++) {
-			if (id->table[at][level][i] != pa)
-				id->table[at][level][left++] = id->table[at][level][i];
+			if (id->table[at][level][i] == pa)
+				continue;
+			id->doomed[at][level][left] = id->doomed[at][level][i];
+			id->table[at][level][left++] = id->table[at][level][i];
 		}
 		id->tables[at][level] = left;
 	}
@@ -227,19 +215,29 @@ static void forget_ways_to(uint64_t pa)
 
 bool xp_mmu_has(uint64_t pa)
 {
-	return who_has(pa, false) < XP_CPUS;
+	return who_has(pa, false) < XP_MMUS;
 }
 
 bool xp_mmu_translates(uint64_t va)
 {
-	for (unsigned n = 0; n < XP_CPUS * SPACES * watched_count; n++) {
-		const struct identifier *id = &identifiers[n / watched_count / SPACES][n / watched_count % SPACES];
-		unsigned at = n % watched_count;
+	for (unsigned n = 0; n < XP_CPUS * SPACES * mmu_watched_count; n++) {
+		const struct identifier *id = &identifiers[n / mmu_watched_count / SPACES][n / mmu_watched_count % SPACES];
+		unsigned at = n % mmu_watched_count;
 
-		if (id->state == IN_USE && watched[at] == va && id->leaves[at])
+		if (id->state == IN_USE && mmu_watched[at] == va && id->leaves[at])
 			return true;
 	}
 	return false;
+}
+
+static const char *kind_of(unsigned mmu)
+{
+	return mmu < XP_CPUS ? "CPU" : "device";
+}
+
+static unsigned number_of(unsigned mmu)
+{
+	return mmu < XP_CPUS ? mmu : mmu - XP_CPUS;
 }
 
 void xp_mmu_free(uint64_t pa)
@@ -250,32 +248,35 @@ void xp_mmu_free(uint64_t pa)
 		forget_ways_to(pa);
 		return;
 	}
-	if (reader < XP_CPUS)
-		xp_fail_frame(XP_REACHED, frame_number(pa), "a page is freed that CPU %u has a translation of",
-			      reader);
-	if (walker < XP_CPUS)
-		xp_fail_frame(XP_REACHED, frame_number(pa), "a table is freed that CPU %u has an entry for", walker);
+	if (reader < XP_MMUS)
+		xp_fail_frame(XP_REACHED, frame_number(pa), "a page is freed that %s %u has a translation of",
+			      kind_of(reader), number_of(reader));
+	if (walker < XP_MMUS)
+		xp_fail_frame(XP_REACHED, frame_number(pa), "a table is freed that %s %u has an entry for",
+			      kind_of(walker), number_of(walker));
 }
 
 uint64_t xp_mmu_hash(void)
 {
 	uint64_t hash = 0;
 
-	for (unsigned n = 0; n < XP_CPUS * SPACES; n++) {
+	for (unsigned n = 0; n < XP_MMUS * SPACES; n++) {
 		const struct identifier *id = &identifiers[n / SPACES][n % SPACES];
 
 		if (!id->used)
 			continue;
 		hash = xp_mix(hash, id->generation * 4 + id->state);
-		for (unsigned at = 0; at < watched_count; at++) {
+		for (unsigned at = 0; at < mmu_watched_count; at++) {
 			for (unsigned level = 0; level < LEVELS - 1; level++) {
 				for (unsigned i = 0; i < id->tables[at][level]; i++)
-					hash = xp_mix(hash, id->table[at][level][i] + level + 1);
+					hash = xp_mix(hash, id->table[at][level][i] + 2 * level + 2 +
+							    id->doomed[at][level][i]);
 			}
 			for (unsigned i = 0; i < id->leaves[at]; i++) {
 				const struct leaf *leaf = &id->leaf[at][i];
 
-				hash = xp_mix(hash, leaf->pa + leaf->size * 64u + leaf->may * 4u + leaf->accessed * 2u + leaf->dirty);
+				hash = xp_mix(hash, leaf->pa + leaf->size * 128u + leaf->may * 8u +
+						    leaf->accessed * 4u + leaf->dirty * 2u + leaf->doomed);
 			}
 		}
 	}
@@ -312,7 +313,7 @@ static struct identifier *identifier_of(struct vmt_space *space)
 
 static void check_kept(const struct identifier *id)
 {
-	for (unsigned at = 0; at < watched_count; at++) {
+	for (unsigned at = 0; at < mmu_watched_count; at++) {
 		for (unsigned i = 0; i < id->leaves[at]; i++) {
 			uint64_t pa = id->leaf[at][i].pa;
 
@@ -331,7 +332,7 @@ void xp_activate(struct vmt_space *space)
 	id->state = ENTERING;
 	generation = vmt_activate(space);
 	if (generation != id->generation) {
-		for (unsigned at = 0; at < watched_count; at++)
+		for (unsigned at = 0; at < mmu_watched_count; at++)
 			forget(id, at, true);
 	}
 	id->generation = generation;
@@ -363,8 +364,8 @@ void xp_deactivate(void)
 
 static unsigned watched_at(uint64_t va)
 {
-	for (unsigned at = 0; at < watched_count; at++) {
-		if (watched[at] == va)
+	for (unsigned at = 0; at < mmu_watched_count; at++) {
+		if (mmu_watched[at] == va)
 			return at;
 	}
 	xp_fail("an access to an address that is not watched");
@@ -379,7 +380,7 @@ static struct leaf *leaf_for(struct identifier *id, unsigned at, bool write)
 	return NULL;
 }
 
-static void drop_leaf(struct identifier *id, unsigned at, struct leaf *leaf)
+void mmu_drop_leaf(struct identifier *id, unsigned at, struct leaf *leaf)
 {
 	unsigned i = (unsigned)(leaf - id->leaf[at]);
 
@@ -409,7 +410,7 @@ static bool mark(struct identifier *id, unsigned at, const struct leaf *leaf, bo
 {
 	uint64_t bits = DECODER.accessed | (write ? DECODER.dirty : 0);
 	struct sim_entry entry;
-	_Atomic uint64_t *word = find_entry(id, watched[at], &entry);
+	_Atomic uint64_t *word = find_entry(id, mmu_watched[at], &entry);
 
 	if (entry.kind != SIM_ENTRY_LEAF || entry.pa != leaf->pa || (write && !(entry.may & SIM_MAY_WRITE)))
 		return false;
@@ -426,32 +427,35 @@ static void maybe_forget(struct identifier *id, unsigned at, bool write)
 {
 	const struct leaf *leaf = leaf_for(id, at, write);
 	struct sim_entry entry;
+	bool right;
 
 	if (!leaf)
 		return;
-	find_entry(id, watched[at], &entry);
-	if (entry.kind == SIM_ENTRY_LEAF && entry.pa == leaf->pa && (!write || entry.may & SIM_MAY_WRITE))
-		return;
-	if (xp_either()) {
+	right = !leaf->doomed;
+	if (id->root) {
+		find_entry(id, mmu_watched[at], &entry);
+		right = entry.kind == SIM_ENTRY_LEAF && entry.pa == leaf->pa && (!write || entry.may & SIM_MAY_WRITE);
+	}
+	if (!right && xp_either()) {
 		forget(id, at, true);
-		load(id);
+		mmu_load(id);
 	}
 }
 
-// One try. False: a fault.
-static bool access(uint64_t va, bool write, uint64_t *value, const void *pc)
+// One try. False: a fault. `id` is of a device; NULL: of the calling CPU.
+static bool access(struct identifier *id, uint64_t va, bool write, uint64_t *value, const void *pc)
 {
 	unsigned at = watched_at(va);
-	struct identifier *id;
 	_Atomic uint64_t *word;
 	struct leaf *leaf;
 
 	xp_event(XP_ACCESS, XP_NOWHERE, 0, write ? XP_BOTH : XP_READ, true, pc);
-	id = identifier_in_use();
+	if (!id)
+		id = identifier_in_use();
 	maybe_forget(id, at, write);
 	leaf = leaf_for(id, at, write);
 	while (leaf && !(leaf->accessed && (!write || leaf->dirty)) && !mark(id, at, leaf, write)) {
-		drop_leaf(id, at, leaf);
+		mmu_drop_leaf(id, at, leaf);
 		leaf = leaf_for(id, at, write);
 	}
 	xp_remember(xp_cpu(), leaf ? leaf->pa + leaf->may : 0);
@@ -459,10 +463,11 @@ static bool access(uint64_t va, bool write, uint64_t *value, const void *pc)
 		xp_trace_say("faults at %#llx", (unsigned long long)va);
 		return false;
 	}
-	if (xp_frame_is_free(leaf->pa) && !xp_bytes_speak())
-		xp_fail_frame(XP_REACHED, frame_number(leaf->pa),
-			      "a CPU uses a stale translation of a page that is free");
-	word = xp_frame_ptr(leaf->pa);
+	word = xp_device_word(leaf->pa);
+	if (!word && xp_frame_is_free(leaf->pa) && !xp_bytes_speak())
+		xp_fail_frame(XP_REACHED, frame_number(leaf->pa), "a stale translation of a page is used that is free");
+	if (!word)
+		word = xp_frame_ptr(leaf->pa);
 	if (write)
 		atomic_store_explicit(word, *value, memory_order_relaxed);
 	else
@@ -475,7 +480,7 @@ static bool access(uint64_t va, bool write, uint64_t *value, const void *pc)
 
 static enum vmt_status access_with_faults(uint64_t va, bool write, uint64_t *value, const void *pc)
 {
-	for (unsigned round = 0; !access(va, write, value, pc); round++) {
+	for (unsigned round = 0; !access(NULL, va, write, value, pc); round++) {
 		struct vmt_space *space = identifier_in_use()->space;
 		enum vmt_status status = !space ? VMT_ERR_NOT_PRESENT :
 				 vmt_fault(space, va, write ? VMT_WRITE : VMT_READ, NULL);
@@ -500,5 +505,26 @@ enum vmt_status xp_write(uint64_t va, uint64_t value)
 
 void xp_write_if(uint64_t va, uint64_t value)
 {
-	access(va, true, &value, __builtin_return_address(0));
+	access(NULL, va, true, &value, __builtin_return_address(0));
+}
+
+// ---- Devices -----------------------------------------------------------------------------------------------------
+
+struct identifier *mmu_of_device(unsigned device)
+{
+	return &identifiers[XP_CPUS + device][0];
+}
+
+bool xp_mmu_keeps(unsigned device, uint64_t va, bool write)
+{
+	return leaf_for(mmu_of_device(device), watched_at(va), write);
+}
+
+bool xp_mmu_access(unsigned device, uint64_t va, bool write, uint64_t *value, const void *pc)
+{
+	struct identifier *id = mmu_of_device(device);
+
+	if (!xp_exploring())
+		mmu_load(id);
+	return access(id, va, write, value, pc);
 }

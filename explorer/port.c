@@ -10,6 +10,7 @@
 // shows nothing.
 #include <vmtree/port.h>
 
+#include "device.h"
 #include "port.h"
 
 static bool reuse, polled;
@@ -222,6 +223,11 @@ void vmt_port_preempt_on(void *port)
 		serve(__builtin_return_address(0));
 }
 
+static bool may_go_on(unsigned cpu)
+{
+	return xp_copying(cpu) || (polled && vmt_without != XP_RELAX_SERVES && has_mail(cpu));
+}
+
 void vmt_port_relax(void *port, bool preemptible)
 {
 	const void *pc = __builtin_return_address(0);
@@ -232,7 +238,8 @@ void vmt_port_relax(void *port, bool preemptible)
 		xp_fail("a CPU that may not be preempted lets itself be");
 	if (!xp_exploring())
 		xp_fail("a CPU waits for what nobody will give it");
-	xp_relax(polled && serves ? has_mail : NULL, pc);
+	xp_relax(may_go_on, pc);
+	xp_copies_end(xp_self());
 	if (serves)
 		serve(pc);
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "device.h"
 #include "port.h"
 
 #define STACK	   (256u << 10)
@@ -378,6 +379,7 @@ void xp_wait(bool (*ready)(unsigned cpu), const char *for_what)
 	fiber->ready = ready;
 	fiber->waits_for = for_what;
 	fiber->lets_pass = 0;
+	xp_remember(current, UINT64_MAX - 1); // that it waits is more than what it has done
 	switch_to(choose(false, true));
 	xp_remember(current, WAITING);
 	fiber->state = READY;
@@ -565,6 +567,7 @@ void xp_run(const struct scenario *which, xp_chooser *choose_next, bool everythi
 	xp_memory_reset();
 	xp_clocks_reset();
 	xp_mmu_reset();
+	xp_device_reset();
 	xp_claims_reset();
 	xp_port_reset(scenario);
 	run_phases();

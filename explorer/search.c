@@ -11,8 +11,8 @@
 //    the order of events that do not depend on each other.
 //
 // *Random*, by priorities (PCT; Burckhardt, Kothari, Musuvathi, Nagarakatte: "A randomized scheduler with probabilistic
-// guarantees of finding bugs", ASPLOS 2010): the CPU with the highest priority runs; at a few random events the one at
-// work gets the lowest. All of it follows from a seed.
+// guarantees of finding bugs", ASPLOS 2010): the CPU with the highest priority runs; at a few random events, and
+// when it waits, the one at work gets the lowest. All of it follows from a seed.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,7 +212,7 @@ static void explore_all(const struct scenario *scenario, const struct xp_plan *p
 // ---- Random ------------------------------------------------------------------------------------------------------
 
 static uint64_t random_state;
-static unsigned priority[XP_CPUS], lowest;
+static int64_t priority[XP_CPUS], lowest;
 static uint64_t change_at[CHANGES];
 
 static uint64_t random_next(void)
@@ -224,13 +224,15 @@ static uint64_t random_next(void)
 static unsigned choose_random(const struct xp_choice *choice)
 {
 	unsigned best = XP_CPUS;
+	bool changes = false;
 
 	if (choice->either)
 		return random_next() & 1;
-	for (unsigned i = 0; i < CHANGES; i++) {
-		if (choice->event == change_at[i] && choice->current < XP_CPUS)
-			priority[choice->current] = lowest--;
-	}
+	for (unsigned i = 0; i < CHANGES; i++)
+		changes |= choice->event == change_at[i];
+	// One that waits lets all others pass, or two that wait for a third would keep each other at it.
+	if (choice->current < XP_CPUS && (changes || !choice->goes_on))
+		priority[choice->current] = lowest--;
 	for (unsigned cpu = 0; cpu < XP_CPUS; cpu++) {
 		if (choice->enabled >> cpu & 1 && (best == XP_CPUS || priority[cpu] > priority[best]))
 			best = cpu;
@@ -254,7 +256,7 @@ static void random_run(const struct scenario *scenario, uint64_t seed, uint64_t 
 	for (unsigned i = 0; i < CHANGES; i++)
 		change_at[i] = random_next() % length + 1;
 	for (unsigned cpu = 0; cpu < XP_CPUS; cpu++)
-		priority[cpu] = (unsigned)(CHANGES + 1 + random_next() % 1000);
+		priority[cpu] = (int64_t)(CHANGES + 1 + random_next() % 1000);
 	xp_run(scenario, choose_random, true, result);
 }
 

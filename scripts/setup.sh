@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs the Debian packages that are missing, and does nothing when none is.
-# `setup.sh build` asks only for what `make` needs; without a word, for what `make run` and `make check` need too.
+# `setup.sh build` asks only for what `make` needs; without a word, for what `make run` and `make check` need too;
+# `setup.sh fuzz` for what `make fuzz` needs.
 # Without root it names the packages and stops.
 set -eu
 
@@ -13,8 +14,14 @@ rest="$rest spin"
 # The machines that judge page tables (docs/judges.md), about 520 MB.
 rest="$rest qemu-system-misc qemu-system-arm gcc-riscv64-linux-gnu gcc-aarch64-linux-gnu"
 
-packages=$build
-[ "${1-}" = build ] || packages="$packages $rest"
+# clang, and its libFuzzer and sanitizers.
+fuzz="clang libclang-rt-dev"
+
+case ${1-} in
+build) packages=$build ;;
+fuzz) packages="$build $fuzz" ;;
+*) packages="$build $rest" ;;
+esac
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	echo "vmtree: this is not a Debian system: install what corresponds to:" $packages >&2

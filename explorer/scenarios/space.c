@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
+#include "device.h"
 #include "space.h"
 
 #define LEVELS 3
 
+static bool used;
+
 struct vmt *vmt;
 struct vmt_space *space, *child;
 
-void begin_space(void)
+void begin_unused_space(void)
 {
 	struct vmt_map_request request = {.addr = XP_RAM, .length = GIB, .prot = RW,
 					  .flags = VMT_MAP_FIXED_NOREPLACE};
@@ -17,6 +20,13 @@ void begin_space(void)
 	ok(vmt_map(space, &request, &addr));
 	xp_watch(A);
 	xp_watch(B);
+	used = false;
+}
+
+void begin_space(void)
+{
+	begin_unused_space();
+	used = true;
 	for (unsigned cpu = xp_running_cpus(); cpu-- > 0;) {
 		xp_as(cpu);
 		xp_activate(space);
@@ -27,11 +37,13 @@ void end_space(void)
 {
 	if (vmt_check(space))
 		xp_fail("vmt_check finds something wrong");
-	for (unsigned cpu = 0; cpu < xp_running_cpus(); cpu++) {
+	for (unsigned cpu = 0; cpu < xp_running_cpus() && used; cpu++) {
 		xp_as(cpu);
 		xp_deactivate();
 	}
+	xp_devices_leave();
 	ok(vmt_space_destroy(space));
+	xp_devices_end();
 	ok(vmt_destroy(vmt));
 }
 

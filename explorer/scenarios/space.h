@@ -20,6 +20,8 @@ extern struct vmt_space *space;
 
 // A machine and a space with the GiB around A and B mapped. All CPUs that the scenario has use it, and watch A and B.
 void begin_space(void);
+// ... which no CPU uses: only devices translate its addresses.
+void begin_unused_space(void);
 // Nothing is wrong in it, and nothing is left of it.
 void end_space(void);
 

@@ -115,7 +115,8 @@ struct vmt_secondary_request {
 	vmt_prot access;
 	uint32_t flags;		// VMT_GRANT_*
 	// Called for each page or larger leaf, under the lock of its table: must not sleep, nor call the library on
-	// this space. Nothing keeps the page but the promise to tell of its going.
+	// this space. Nothing keeps the page but the promise to tell of its going. Of a page that has a read-only copy
+	// in the secondary's memory (device.h) now the one and now the other is handed out, until it may be written.
 	void (*commit)(void *arg, const struct vmt_grant *grant);
 	void *arg;
 };

@@ -136,11 +136,24 @@ bool record_tables(const struct device *device, uint64_t addr)
 	return false;
 }
 
+static struct {
+	void (*before)(void *arg);
+	void *arg;
+} late;
+
+void devices_before_flush(void (*before)(void *arg), void *arg)
+{
+	late.before = before;
+	late.arg = arg;
+}
+
 void __real_vmt_port_flush(void *port, const struct vmt_flush *flush);
 void __wrap_vmt_port_flush(void *port, const struct vmt_flush *flush);
 
 void __wrap_vmt_port_flush(void *port, const struct vmt_flush *flush)
 {
+	if (late.before)
+		late.before(late.arg);
 	if (flush->generation) // of a CPU's own no secondary is told
 		note(NULL, FLUSH, &(struct vmt_change){.space = flush->space});
 	__real_vmt_port_flush(port, flush);
@@ -160,6 +173,7 @@ void devices_begin(void)
 {
 	memset(vrams, 0, sizeof(vrams));
 	memset(&record, 0, sizeof(record));
+	memset(&late, 0, sizeof(late));
 }
 
 void *vram_at(const struct vram *vram, uint64_t device)

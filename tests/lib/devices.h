@@ -52,6 +52,9 @@ void record_check(void);
 // with `pair` from inside of begin and end for the same.
 void record_expect(const struct device *device, enum vmt_reason reason, uint64_t addr, uint64_t length, bool pair);
 
+// Called before each flush of CPUs, under the locks: what may come before the request gets to anybody. NULL: nothing.
+void devices_before_flush(void (*before)(void *arg), void *arg);
+
 // Nobody was told anything, but `filled`.
 void record_expect_quiet(void);
 

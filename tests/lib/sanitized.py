@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""sanitized.py SOURCE BUILD SANITIZERS FORMATS PROGRAM[:ARGUMENT...]...: builds the tests of the library again in a
-folder of their own with the sanitizers, for some formats, and runs them. A report of a sanitizer ends a program, which is then a failure.
+"""sanitized.py SOURCE BUILD SANITIZERS FORMATS NAME...: builds the tests of the library again in a folder of their own
+with the sanitizers, for some formats, and runs the fast ones whose names begin with one of NAME. A report of a
+sanitizer ends a program, which is then a failure.
 """
+import concurrent.futures
+import json
 import os
 import re
 import subprocess
@@ -19,23 +22,32 @@ ENVIRONMENT = {
 }
 
 
-def build(source, folder, sanitizers, formats, programs):
-    if not os.path.exists(os.path.join(folder, "build.ninja")):
-        command = ["meson", "setup", folder, source, f"-Db_sanitize={sanitizers}", "-Db_lundef=false",
-                   "-Dwerror=false", f"-Dformats={formats}"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(done.stdout + done.stderr)
-    targets = [f"tests/lib/{name}" for name in programs]
-    done = subprocess.run(["ninja", "-C", folder] + targets, capture_output=True, text=True)
+def call(command):
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
+    return done.stdout
 
 
-def run(folder, name, arguments):
+def build(source, folder, sanitizers, formats, prefixes):
+    """Returns the tests: [(name, command, variables)]."""
+    if not os.path.exists(os.path.join(folder, "build.ninja")):
+        call(["meson", "setup", folder, source, f"-Db_sanitize={sanitizers}", "-Db_lundef=false", "-Dwerror=false",
+              f"-Dformats={formats}"])
+    known = json.loads(call(["meson", "introspect", "--tests", folder]))
+    tests = [(test["name"], test["cmd"], test["env"]) for test in known
+             if test["name"].startswith(tuple(prefixes)) and any(suite.endswith("fast") for suite in test["suite"])]
+    if not tests:
+        sys.exit(f"no test begins with any of {prefixes}")
+    call(["ninja", "-C", folder, *sorted({os.path.relpath(command[0], folder) for _, command, _ in tests})])
+    return tests
+
+
+def run(test):
     """(passed, failed)"""
-    done = subprocess.run([os.path.join(folder, "tests/lib", name)] + arguments, capture_output=True, text=True,
-                          errors="replace", env={**os.environ, **ENVIRONMENT})
+    name, command, variables = test
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace",
+                          env={**os.environ, **variables, **ENVIRONMENT})
     text = done.stdout + "\n" + done.stderr
     counted = COUNTED.findall(text)
     if counted:
@@ -48,19 +60,16 @@ def run(folder, name, arguments):
     if done.returncode and not failed or passed + failed == 0:
         failed += 1
     if failed:
-        print(f"{name} {' '.join(arguments)}: status {done.returncode}\n{text[-12000:]}")
+        print(f"{name}: status {done.returncode}\n{text[-12000:]}", flush=True)
     return passed, failed
 
 
 def main():
-    source, folder, sanitizers, formats = sys.argv[1:5]
-    programs = [word.split(":") for word in sys.argv[5:]]
-    build(source, folder, sanitizers, formats, [words[0] for words in programs])
-    passed = failed = 0
-    for name, *arguments in programs:
-        counts = run(folder, name, arguments)
-        passed += counts[0]
-        failed += counts[1]
+    source, folder, sanitizers, formats, *prefixes = sys.argv[1:]
+    tests = build(source, folder, sanitizers, formats, prefixes)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        counts = list(pool.map(run, tests))
+    passed, failed = (sum(count[i] for count in counts) for i in range(2))
     print(f"{passed} passed, {failed} failed")
     return failed != 0
 
