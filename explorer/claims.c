@@ -9,6 +9,7 @@
 
 #define CLAIMS	  4
 #define ANY_TABLE XP_FRAMES
+#define DETACHED  2		// vmt_node::state (src/tree/tree.h)
 
 static struct claim {
 	unsigned misuse;
@@ -17,13 +18,15 @@ static struct claim {
 } claims[CLAIMS];
 
 static unsigned claim_count;
+static uint64_t address;
+static const char *address_words;
 static uint64_t circle[XP_CPUS];
 static const char *circle_words, *said, *said_words;
 
 void xp_claims_reset(void)
 {
 	claim_count = 0;
-	circle_words = said = NULL;
+	circle_words = address_words = said = NULL;
 }
 
 void xp_claim(unsigned misuse, uint64_t pa, const char *words)
@@ -36,19 +39,21 @@ void xp_claim(unsigned misuse, uint64_t pa, const char *words)
 		misuse, any ? ANY_TABLE : (unsigned)((pa - XP_RAM) / VMT_PAGE_SIZE), words};
 }
 
-// What a frame was says its metadata, which nobody writes when it is freed.
-static bool was_table(unsigned frame)
+// The metadata say so also when the frame is free, for nobody writes them then.
+static bool is_detached_table(unsigned frame)
 {
-	uint64_t pa = XP_RAM + frame * VMT_PAGE_SIZE;
+	const struct vmt_node *node = &xp_frame_meta(XP_RAM + frame * VMT_PAGE_SIZE)->node;
 
-	return frame < XP_FRAMES && (void *)xp_frame_meta(pa)->node.table == xp_frame_ptr(pa);
+	return node->table == xp_frame_ptr(XP_RAM + frame * VMT_PAGE_SIZE) &&
+	       atomic_load_explicit(&node->state, memory_order_relaxed) == DETACHED;
 }
 
 const char *xp_claimed(enum xp_misuse misuse, unsigned frame)
 {
 	for (unsigned i = 0; i < claim_count; i++) {
 		if (claims[i].misuse & misuse &&
-		    (claims[i].frame == frame || (claims[i].frame == ANY_TABLE && was_table(frame))))
+		    (claims[i].frame == frame ||
+		     (claims[i].frame == ANY_TABLE && frame < XP_FRAMES && is_detached_table(frame))))
 			return claims[i].words;
 	}
 	return NULL;
@@ -63,6 +68,17 @@ void xp_claim_circle(const uint64_t waits_for[XP_CPUS], const char *words)
 const char *xp_claimed_circle(const uint64_t waits_for[XP_CPUS])
 {
 	return circle_words && !memcmp(circle, waits_for, sizeof(circle)) ? circle_words : NULL;
+}
+
+void xp_claim_address(uint64_t va, const char *words)
+{
+	address = va;
+	address_words = words;
+}
+
+const char *xp_claimed_address(uint64_t va)
+{
+	return address == va ? address_words : NULL;
 }
 
 void xp_claim_said(const char *line, const char *words)

@@ -74,8 +74,9 @@ static void check(const struct clock *did, unsigned who, uint32_t place, const c
 		return;
 	xp_memory_name(place, name, sizeof(name));
 	if (other == XP_GRACE)
-		xp_fail("a data race: %s, with the end of a grace period: %s", what, name);
-	xp_fail("a data race: %s, with CPU %u: %s", what, other, name);
+		xp_fail_frame(XP_RACED, xp_place_frame(place), "a data race: %s, with the end of a grace period: %s",
+			      what, name);
+	xp_fail_frame(XP_RACED, xp_place_frame(place), "a data race: %s, with CPU %u: %s", what, other, name);
 }
 
 void xp_clocks_access(unsigned who, uint32_t place, unsigned count, enum access access, bool atomic)

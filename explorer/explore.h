@@ -9,6 +9,7 @@
 //	device.c, copy.c	devices, and what copies pages to their memory and back (device.h)
 //	port.c		the port that the library is given
 //	run.c		fibers, and one execution from beginning to end
+//	visible.c	where another CPU may be scheduled
 //	search.c	which executions: exhaustive, random, replay
 //	trace.c		what is printed of one that failed
 //	claims.c	what a scenario asserts of things that only the explorer sees
@@ -28,6 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <vmtree/tree.h>
 #include <vmtree/vmtree.h>
 
 #include "../instrument/hooks.h"
@@ -48,6 +50,7 @@ struct scenario {
 	bool bytes;		// with a protection off stale translations are used, and the bytes have to speak
 	unsigned cpus;
 	bool reuse;		// a frame that was freed is the next to be handed out; else it is the last
+	unsigned scarce;	// so many allocations of the CPUs may fail; which ones is explored
 	bool polled;		// flush requests wait for vmt_port_relax and preemption; else they interrupt
 	void (*begin)(void);	// on the boot CPU, which may speak for others (xp_as)
 	void (*cpu[XP_CPUS])(void);
@@ -62,6 +65,7 @@ enum xp_misuse {
 	XP_USED = 1,	// used by the library after it is free, or so that it might be
 	XP_REACHED = 2,	// an MMU knows the way to it when it is freed, or later
 	XP_FREED = 4,	// freed once more
+	XP_RACED = 8,	// a data race for something in it, or in its metadata
 };
 
 // The protection that is off (src/tree/protections.h); 0: none.
@@ -92,12 +96,15 @@ bool xp_bytes_speak(void);
 
 void xp_claims_reset(void);
 // Nobody misuses this frame (of XP_USED and the like, one or more).
-#define XP_ANY_TABLE 0
+#define XP_ANY_TABLE 0	// one that has been detached
 void xp_claim(unsigned misuse, uint64_t pa, const char *words);
 // The CPUs do not wait for each other in this way: each for the lock of a table, for an answer (XP_ANSWER), or for
 // nothing (0).
 #define XP_ANSWER 1
 void xp_claim_circle(const uint64_t waits_for[XP_CPUS], const char *words);
+// No MMU has two translations of this address at once, to two places or of two sizes.
+void xp_claim_address(uint64_t va, const char *words);
+const char *xp_claimed_address(uint64_t va);
 // The library does not give up with this line.
 void xp_claim_said(const char *line, const char *words);
 // The words; NULL: nothing was claimed.
@@ -108,16 +115,22 @@ const char *xp_claimed_said(const char *line);
 // ---- Memory (memory.c) -------------------------------------------------------------------------------------------
 
 #define XP_RAM	  UINT64_C(0x80000000) // the physical address of the first frame
-#define XP_FRAMES 160
+#define XP_FRAMES 1024
+#define XP_BLOCK  512	// from this frame on there is memory for one huge page
 #define XP_HEAP	  (512u << 10)
 #define XP_LOCAL_PAGES 64	// of device memory, a word of each
 
-// A *place* numbers what can be accessed: words of frames, bytes of metadata and heap, device memory, and what is no
-// memory.
+// Memory that is not the library's, for trees on their own, as far as a program uses it: the first word of each page.
+#define XP_OUTSIDE	 UINT64_C(0x100000000)
+#define XP_OUTSIDE_PAGES 1024
+
+// A *place* numbers what can be accessed: words of frames, bytes of metadata and heap, device memory, the memory
+// outside, and what is no memory.
 #define XP_PLACE_META	(XP_FRAMES * (unsigned)(VMT_PAGE_SIZE / 8))
 #define XP_PLACE_HEAP	(XP_PLACE_META + XP_FRAMES * (unsigned)sizeof(struct vmt_frame))
 #define XP_PLACE_LOCAL	(XP_PLACE_HEAP + XP_HEAP)
-#define XP_PLACE_OTHER	(XP_PLACE_LOCAL + XP_LOCAL_PAGES * 8)
+#define XP_PLACE_OUTSIDE (XP_PLACE_LOCAL + XP_LOCAL_PAGES * 8)
+#define XP_PLACE_OTHER	(XP_PLACE_OUTSIDE + XP_OUTSIDE_PAGES * 8)
 #define XP_PLACE_SECTION XP_PLACE_OTHER		// and CPU: its read-side section
 #define XP_PLACE_MAIL	(XP_PLACE_SECTION + XP_CPUS) // and CPU: flush requests to it
 #define XP_PLACE_FRAMES	(XP_PLACE_MAIL + XP_CPUS) // the free frames, where they are reused
@@ -171,6 +184,9 @@ void xp_watch(uint64_t va);
 // The calling CPU uses the space, or none.
 void xp_activate(struct vmt_space *space);
 void xp_deactivate(void);
+// ... the tables of a tree on its own, which nobody else tells the CPU to flush than vmt_port_flush. An access that
+// faults there is VMT_ERR_NOT_PRESENT.
+void xp_use_tree(struct vmt_tree *tree);
 // An access of the calling CPU, with faults. Eight bytes at the beginning of a page that is watched.
 enum vmt_status xp_read(uint64_t va, uint64_t *value);
 enum vmt_status xp_write(uint64_t va, uint64_t value);
@@ -211,8 +227,6 @@ void xp_remember(unsigned cpu, uint64_t what);
 uint64_t xp_history(unsigned cpu);
 // An interrupt has put what a CPU does behind what another one has done. It knows nothing new, but races differ.
 void xp_ordered(unsigned cpu, uint64_t behind);
-// An MMU has read there.
-void xp_mmu_reads(uint32_t place);
 
 // The calling CPU waits. It goes on when `ready` says so.
 void xp_wait(bool (*ready)(unsigned cpu), const char *for_what);
@@ -220,8 +234,10 @@ void xp_wait(bool (*ready)(unsigned cpu), const char *for_what);
 void xp_relax(bool (*also)(unsigned cpu), const void *pc);
 // Something that is no order of events can go in two ways; true: in the second.
 bool xp_either(void);
-// While set, events are no scheduling points and belong to XP_GRACE.
-void xp_grace(bool on);
+// While set, events are no scheduling points and belong to XP_GRACE, for what this CPU has left to it.
+void xp_grace(bool on, unsigned cpu);
+// Whose memory it is that is given back: the calling CPU's, or during xp_grace that one's.
+unsigned xp_freeing(void);
 
 void xp_enter(const void *pc);	// a function of the library, called from pc
 void xp_leave(void);
@@ -263,9 +279,6 @@ unsigned xp_default(const struct xp_choice *choice);
 void xp_run(const struct scenario *scenario, xp_chooser *choose, bool all_visible, struct xp_result *result);
 uint64_t xp_state(void);	// of the execution: equal states, equal futures
 uint64_t xp_end(void);		// what has happened in it
-// Whether a place has become visible since this was asked last.
-bool xp_visible_grew(void);
-void xp_forget_visible(void);
 
 // ---- Search (search.c) -------------------------------------------------------------------------------------------
 
@@ -293,6 +306,19 @@ void xp_random_once(const struct scenario *scenario, uint64_t seed, struct xp_re
 // Runs one schedule again.
 void xp_replay(const struct scenario *scenario, const struct xp_deviation *deviation, unsigned count,
 	       struct xp_result *result);
+
+// ---- Visible places (visible.c) ----------------------------------------------------------------------------------
+
+// The CPU accesses these places next (none: it goes on elsewhere). True: one of them is visible.
+bool xp_note_event(unsigned cpu, uint32_t place, unsigned count, enum access access);
+// An MMU has read there.
+void xp_mmu_reads(uint32_t place);
+// These places are free now: for whoever else accesses them in some execution it matters when.
+void xp_freed(uint32_t place, unsigned count);
+void xp_scans_reset(void); // an execution begins
+// Whether a place has become visible since this was asked last.
+bool xp_visible_grew(void);
+void xp_forget_visible(void);
 
 // ---- Trace (trace.c) ---------------------------------------------------------------------------------------------
 

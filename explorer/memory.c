@@ -11,9 +11,11 @@
 #define PARTS	   (XP_CPUS + 1)
 #define BOOT_HEAP  (XP_HEAP / 2)
 #define CPU_HEAP   (BOOT_HEAP / XP_CPUS / 64 * 64)
-#define BOOT_FRAMES (XP_FRAMES / 2)
-#define CPU_FRAMES (XP_FRAMES / 2 / XP_CPUS)
+#define SMALL	   160	// frames that are handed out one by one
+#define BOOT_FRAMES (SMALL / 2)
+#define CPU_FRAMES (SMALL / 2 / XP_CPUS)
 #define LINES	   (XP_HEAP / 64)
+#define WORDS	   ((unsigned)(VMT_PAGE_SIZE / 8))
 
 enum line { NEVER, USED, FREED };
 
@@ -22,9 +24,10 @@ static struct {
 	struct vmt_frame meta[XP_FRAMES];
 	_Alignas(64) uint8_t heap[XP_HEAP];
 	_Atomic uint64_t local[XP_LOCAL_PAGES];
+	_Atomic uint64_t outside[XP_OUTSIDE_PAGES];
 } memory;
 
-static bool taken[XP_FRAMES];
+static bool taken[XP_FRAMES], block_used;
 static struct clock freed_at[XP_FRAMES];
 static unsigned next_frame[PARTS], returned[XP_FRAMES], returned_count;
 static uint8_t line[LINES];
@@ -48,9 +51,11 @@ static uint32_t first_heap(unsigned part)
 void xp_memory_reset(void)
 {
 	memset(memory.meta, 0, sizeof(memory.meta));
+	memset(memory.outside, 0, sizeof(memory.outside));
 	memset(taken, 0, sizeof(taken));
 	memset(line, NEVER, sizeof(line));
 	returned_count = 0;
+	block_used = false;
 	for (unsigned part = 0; part < PARTS; part++) {
 		next_frame[part] = first_frame(part);
 		next_heap[part] = first_heap(part);
@@ -66,7 +71,7 @@ uint32_t xp_place(const volatile void *p)
 	if (at < sizeof(memory.frame))
 		return (uint32_t)(at / 8);
 	at -= sizeof(memory.frame);
-	return at < sizeof(memory) - sizeof(memory.frame) ? (uint32_t)(XP_PLACE_META + at) : XP_NOWHERE;
+	return at < XP_PLACE_OTHER - XP_PLACE_META ? (uint32_t)(XP_PLACE_META + at) : XP_NOWHERE;
 }
 
 unsigned xp_places(uint32_t place, size_t bytes)
@@ -97,7 +102,7 @@ void xp_memory_check(uint32_t place, unsigned count)
 
 	if (frame < XP_FRAMES && (taken[frame] || is_count(place, count)))
 		return;
-	if (frame == XP_FRAMES && line[(place - XP_PLACE_HEAP) / 64] == USED)
+	if (place >= XP_PLACE_LOCAL || (frame == XP_FRAMES && line[(place - XP_PLACE_HEAP) / 64] == USED))
 		return;
 	xp_memory_name(place, name, sizeof(name));
 	xp_fail_frame(XP_USED, frame, "an access to what is free: %s", name);
@@ -105,6 +110,8 @@ void xp_memory_check(uint32_t place, unsigned count)
 
 bool xp_frame_is_free(uint64_t pa)
 {
+	if (pa - XP_OUTSIDE < XP_OUTSIDE_PAGES * VMT_PAGE_SIZE)
+		return false;
 	return pa < XP_RAM || pa >= XP_RAM + XP_FRAMES * VMT_PAGE_SIZE || !taken[(pa - XP_RAM) / VMT_PAGE_SIZE];
 }
 
@@ -112,6 +119,8 @@ void *xp_frame_ptr(uint64_t pa)
 {
 	uint64_t at = pa - XP_RAM;
 
+	if (pa - XP_OUTSIDE < XP_OUTSIDE_PAGES * VMT_PAGE_SIZE && !(pa & VMT_PAGE_MASK))
+		return &memory.outside[(pa - XP_OUTSIDE) / VMT_PAGE_SIZE];
 	return at < sizeof(memory.frame) ? &memory.frame[0][0] + at : NULL;
 }
 
@@ -134,6 +143,8 @@ void xp_memory_name(uint32_t place, char *text, size_t size)
 
 		snprintf(text, size, "%s (%u) of frame %u's metadata", at < 57 && fields[at] ? fields[at] : "byte", at,
 			 frame);
+	} else if (place >= XP_PLACE_OUTSIDE && place < XP_PLACE_OTHER) {
+		snprintf(text, size, "page %u outside", (place - XP_PLACE_OUTSIDE) / 8);
 	} else if (place < XP_PLACE_LOCAL) {
 		snprintf(text, size, "byte %u of the heap", place - XP_PLACE_HEAP);
 	} else if (place < XP_PLACE_OTHER) {
@@ -174,6 +185,17 @@ uint64_t xp_frame_alloc(bool zero, bool reuse)
 	return XP_RAM + frame * VMT_PAGE_SIZE;
 }
 
+// CPU 0 has it, once, so that it depends on nobody else.
+uint64_t xp_block_alloc(void)
+{
+	if ((xp_self() && xp_self() != XP_BOOT) || block_used)
+		return VMT_NO_FRAME;
+	block_used = true;
+	memset(&taken[XP_BLOCK], true, XP_FRAMES - XP_BLOCK);
+	memset(memory.frame[XP_BLOCK], 0, (XP_FRAMES - XP_BLOCK) * VMT_PAGE_SIZE);
+	return XP_RAM + XP_BLOCK * VMT_PAGE_SIZE;
+}
+
 void xp_frame_free(uint64_t pa)
 {
 	unsigned frame = (unsigned)((pa - XP_RAM) / VMT_PAGE_SIZE);
@@ -183,12 +205,15 @@ void xp_frame_free(uint64_t pa)
 	if (xp_exploring()) {
 		xp_mmu_free(pa);
 		xp_clocks_free(xp_clock_self(), frame);
+		xp_freed(frame * WORDS, WORDS);
+		xp_freed(XP_PLACE_META + frame * (uint32_t)sizeof(struct vmt_frame), sizeof(struct vmt_frame));
 		freed_at[frame] = *xp_clock(xp_clock_self());
 		xp_clock_tick(xp_clock_self());
 	}
 	taken[frame] = false;
 	memset(memory.frame[frame], 0xdb, VMT_PAGE_SIZE);
-	returned[returned_count++ % XP_FRAMES] = frame;
+	if (frame < SMALL)
+		returned[returned_count++ % XP_FRAMES] = frame;
 }
 
 struct vmt_frame *xp_frame_meta(uint64_t pa)
@@ -222,8 +247,10 @@ void xp_heap_free(void *p, size_t bytes)
 			xp_fail("memory is freed that is free: byte %u of the heap", i * 64);
 		line[i] = FREED;
 	}
-	if (xp_exploring())
+	if (xp_exploring()) {
 		xp_clocks_access(xp_clock_self(), XP_PLACE_HEAP + at, (unsigned)bytes, XP_WRITE, false);
+		xp_freed(XP_PLACE_HEAP + at, (unsigned)bytes);
+	}
 }
 
 void xp_memory_end(void)

@@ -10,6 +10,7 @@
 // shares nothing with the library.
 //
 // The MMUs of devices come behind those of the CPUs (mmu_device.c).
+#include <stdio.h>
 #include <string.h>
 
 #include <vmtree/port.h>
@@ -60,6 +61,19 @@ static void keep_table(struct identifier *id, unsigned at, unsigned level, uint6
 	id->table[at][level][(*count)++] = pa;
 }
 
+static _Noreturn void fail_twice(uint64_t va, const struct leaf *one, const struct leaf *other)
+{
+	const char format[] = "two translations of one address at once: %#llx to %#llx (of %u bits) and %#llx (of %u)";
+	const char *words = xp_claimed_address(va);
+	char text[128];
+
+	snprintf(text, sizeof(text), format, (unsigned long long)va, (unsigned long long)one->pa, one->size,
+		 (unsigned long long)other->pa, other->size);
+	if (words)
+		xp_fail_own(words, "%s", text);
+	xp_fail("%s", text);
+}
+
 void mmu_keep_leaf(struct identifier *id, unsigned at, const struct leaf *leaf)
 {
 	unsigned *count = &id->leaves[at];
@@ -67,12 +81,10 @@ void mmu_keep_leaf(struct identifier *id, unsigned at, const struct leaf *leaf)
 	for (unsigned i = 0; i < *count; i++) {
 		struct leaf *kept = &id->leaf[at][i];
 
-		if (kept->pa != leaf->pa && !xp_bytes_speak())
-			xp_fail("two translations of one address at once: %#llx to %#llx and %#llx",
-				(unsigned long long)mmu_watched[at], (unsigned long long)kept->pa,
-				(unsigned long long)leaf->pa);
-		if (kept->pa == leaf->pa && kept->may == leaf->may && kept->accessed == leaf->accessed &&
-		    kept->dirty == leaf->dirty) {
+		if ((kept->pa != leaf->pa || kept->size != leaf->size) && !xp_bytes_speak())
+			fail_twice(mmu_watched[at], kept, leaf);
+		if (kept->pa == leaf->pa && kept->size == leaf->size && kept->may == leaf->may &&
+		    kept->accessed == leaf->accessed && kept->dirty == leaf->dirty) {
 			kept->doomed &= leaf->doomed;
 			return;
 		}
@@ -100,7 +112,8 @@ static void load_entry(struct identifier *id, unsigned at, unsigned level, uint6
 	if (entry.kind == SIM_ENTRY_LEAF)
 		mmu_keep_leaf(id, at, &(struct leaf){
 			.pa = sim_entry_pa(&DECODER, &entry, level, va) & ~VMT_PAGE_MASK,
-			.may = entry.may, .accessed = entry.accessed, .dirty = entry.dirty, .doomed = doomed});
+			.size = sim_shift(&DECODER, level) + entry.run_bits, .may = entry.may,
+			.accessed = entry.accessed, .dirty = entry.dirty, .doomed = doomed});
 }
 
 void mmu_load(struct identifier *id)
@@ -147,7 +160,7 @@ void xp_mmu_flush(unsigned cpu, const struct vmt_flush *flush)
 	for (unsigned i = 0; i < SPACES; i++) {
 		struct identifier *id = &identifiers[cpu][i];
 
-		if (id->space != flush->space || !id->space)
+		if (id->space != flush->space || !id->used)
 			continue;
 		// One that is not in use is flushed when vmt_activate returns another generation.
 		if (id->state == AWAY && flush->generation)
@@ -250,7 +263,7 @@ uint64_t xp_mmu_hash(void)
 	for (unsigned n = 0; n < XP_MMUS * SPACES; n++) {
 		const struct identifier *id = &identifiers[n / SPACES][n % SPACES];
 
-		if (!id->space)
+		if (!id->used)
 			continue;
 		hash = xp_mix(hash, id->generation * 4 + id->state);
 		for (unsigned at = 0; at < mmu_watched_count; at++) {
@@ -262,8 +275,8 @@ uint64_t xp_mmu_hash(void)
 			for (unsigned i = 0; i < id->leaves[at]; i++) {
 				const struct leaf *leaf = &id->leaf[at][i];
 
-				hash = xp_mix(hash, leaf->pa + leaf->may * 8u + leaf->accessed * 4u +
-						    leaf->dirty * 2u + leaf->doomed);
+				hash = xp_mix(hash, leaf->pa + leaf->size * 128u + leaf->may * 8u +
+						    leaf->accessed * 4u + leaf->dirty * 2u + leaf->doomed);
 			}
 		}
 	}
@@ -286,11 +299,12 @@ static struct identifier *identifier_of(struct vmt_space *space)
 	for (unsigned i = 0; i < SPACES; i++) {
 		struct identifier *id = &identifiers[xp_cpu()][i];
 
-		if (id->space == space)
+		if (id->used && id->space == space)
 			return id;
-		if (!id->space) {
+		if (!id->used) {
+			id->used = true;
 			id->space = space;
-			id->root = vmt_space_root(space);
+			id->root = space ? vmt_space_root(space) : 0;
 			return id;
 		}
 	}
@@ -328,12 +342,22 @@ void xp_activate(struct vmt_space *space)
 	xp_trace_say("uses a space, generation %llu", (unsigned long long)generation);
 }
 
+void xp_use_tree(struct vmt_tree *tree)
+{
+	struct identifier *id = identifier_of(NULL);
+
+	id->root = vmt_tree_root(tree);
+	id->state = IN_USE;
+	xp_mmu_load();
+}
+
 void xp_deactivate(void)
 {
 	struct identifier *id = identifier_in_use();
 
 	id->state = AWAY;
-	vmt_deactivate(id->space);
+	if (id->space)
+		vmt_deactivate(id->space);
 }
 
 // ---- Accesses ----------------------------------------------------------------------------------------------------
@@ -457,7 +481,9 @@ static bool access(struct identifier *id, uint64_t va, bool write, uint64_t *val
 static enum vmt_status access_with_faults(uint64_t va, bool write, uint64_t *value, const void *pc)
 {
 	for (unsigned round = 0; !access(NULL, va, write, value, pc); round++) {
-		enum vmt_status status = vmt_fault(identifier_in_use()->space, va, write ? VMT_WRITE : VMT_READ, NULL);
+		struct vmt_space *space = identifier_in_use()->space;
+		enum vmt_status status = !space ? VMT_ERR_NOT_PRESENT :
+				 vmt_fault(space, va, write ? VMT_WRITE : VMT_READ, NULL);
 
 		if (status != VMT_OK)
 			return status;

@@ -11,13 +11,14 @@
 
 struct leaf {
 	uint64_t pa;		// of the page of the address that is watched
-	unsigned may;
+	unsigned may, size;	// size: log2 of the bytes that are kept as one
 	bool accessed, dirty, doomed;
 };
 
-// What one CPU keeps for one space, or a device.
+// What one CPU keeps for one space or tree on its own, or a device.
 struct identifier {
-	struct vmt_space *space;
+	bool used;
+	struct vmt_space *space; // NULL: of a tree
 	uint64_t root, generation; // of a device without tables no root
 	// On the way into the space it takes part in flushes, but has loaded the root only behind that.
 	enum { AWAY, ENTERING, IN_USE } state;

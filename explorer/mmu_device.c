@@ -11,6 +11,7 @@ void xp_mmu_attach(unsigned device, struct vmt_space *space, uint64_t root)
 	struct identifier *id = mmu_of_device(device);
 
 	memset(id, 0, sizeof(*id));
+	id->used = true;
 	id->space = space;
 	id->root = root;
 	id->state = IN_USE;

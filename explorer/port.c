@@ -14,10 +14,12 @@
 #include "port.h"
 
 static bool reuse, polled;
+static unsigned scarce;		// how many allocations can still fail
 static struct { unsigned depth, preempt; } cpus[XP_CPUS + 1];
 
 struct waiting {
 	struct vmt_deferred *item;
+	unsigned cpu;		// who left it
 	unsigned sections;	// a bit for each CPU whose section was open
 	struct clock clock;
 };
@@ -31,10 +33,11 @@ static struct clock sections_over[XP_CPUS];
 // A request to flush, and who has still to answer.
 static struct request { const struct vmt_flush *flush; unsigned pending; } requests[XP_CPUS];
 
-void xp_port_reset(bool reuses, bool polls)
+void xp_port_reset(const struct scenario *scenario)
 {
-	reuse = reuses;
-	polled = polls;
+	reuse = scenario->reuse;
+	polled = scenario->polled;
+	scarce = scenario->scarce;
 	item_count = 0;
 	for (unsigned i = 0; i <= XP_CPUS; i++)
 		cpus[i].depth = cpus[i].preempt = 0;
@@ -46,11 +49,22 @@ void xp_port_reset(bool reuses, bool polls)
 
 // ---- Memory ------------------------------------------------------------------------------------------------------
 
+// Does an allocation fail that need not? How many have is what the histories of the CPUs say.
+static bool fails(void)
+{
+	if (!scarce || !xp_either())
+		return false;
+	scarce--;
+	xp_trace_say("there is no memory");
+	return true;
+}
+
 uint64_t vmt_port_frame_alloc(void *port, uint64_t bytes, bool zero)
 {
 	(void)port;
-	// No scenario has huge pages.
-	return bytes == VMT_PAGE_SIZE ? xp_frame_alloc(zero, reuse) : VMT_NO_FRAME;
+	if (fails())
+		return VMT_NO_FRAME;
+	return bytes == VMT_PAGE_SIZE ? xp_frame_alloc(zero, reuse) : xp_block_alloc();
 }
 
 void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)
@@ -83,7 +97,7 @@ struct vmt_frame *vmt_port_frame_meta(void *port, uint64_t pa)
 void *vmt_port_mem_alloc(void *port, size_t bytes)
 {
 	(void)port;
-	return xp_heap_alloc(bytes);
+	return fails() ? NULL : xp_heap_alloc(bytes);
 }
 
 void vmt_port_mem_free(void *port, void *p, size_t bytes)
@@ -152,13 +166,15 @@ static void ask(unsigned cpu, unsigned self, const void *pc)
 
 void vmt_port_flush(void *port, const struct vmt_flush *flush)
 {
+	// Who uses a tree on its own only the port knows: all CPUs.
+	uint64_t asked = flush->space ? flush->cpus[0] : (1u << xp_running_cpus()) - 1;
 	const void *pc = __builtin_return_address(0);
 	unsigned self = xp_self();
 
 	(void)port;
 	if (!xp_exploring()) {
 		for (unsigned cpu = 0; cpu < XP_CPUS; cpu++) {
-			if (flush->cpus[0] >> cpu & 1)
+			if (asked >> cpu & 1)
 				xp_mmu_flush(cpu, flush);
 		}
 		return;
@@ -166,10 +182,10 @@ void vmt_port_flush(void *port, const struct vmt_flush *flush)
 	xp_event(XP_FLUSH, XP_NOWHERE, 0, XP_BOTH, true, pc);
 	xp_trace_say("flushes %s%#llx, CPUs %#llx%s", flush->all ? "all from " : "",
 		     (unsigned long long)(flush->all ? flush->start : flush->ranges[0].start),
-		     (unsigned long long)flush->cpus[0], flush->tables ? ", tables" : "");
+		     (unsigned long long)asked, flush->tables ? ", tables" : "");
 	requests[self].flush = flush;
 	for (unsigned cpu = 0; cpu < XP_CPUS; cpu++) {
-		if (!(flush->cpus[0] >> cpu & 1))
+		if (!(asked >> cpu & 1))
 			continue;
 		if (polled && cpu != self)
 			ask(cpu, self, pc);
@@ -261,10 +277,10 @@ static void run_item(unsigned n)
 	struct waiting item = items[n];
 
 	items[n] = items[--item_count];
-	xp_grace(true);
+	xp_grace(true, item.cpu);
 	xp_clock_join(xp_clock(XP_GRACE), &item.clock);
 	item.item->run(NULL, item.item);
-	xp_grace(false);
+	xp_grace(false, item.cpu);
 }
 
 // What waits for nobody any more.
@@ -319,6 +335,7 @@ void vmt_port_defer(void *port, struct vmt_deferred *item)
 		xp_fail("too much waits for grace periods");
 	waiting = &items[item_count++];
 	waiting->item = item;
+	waiting->cpu = xp_self();
 	waiting->sections = 0;
 	waiting->clock = *xp_clock(xp_self());
 	xp_clock_tick(xp_self());

@@ -46,7 +46,7 @@ struct fiber {
 
 static struct fiber fibers[XP_CPUS + 1];
 static jmp_buf host;
-static unsigned current, speaks_as;
+static unsigned current, speaks_as, grace_of;
 static bool exploring, in_grace, all_visible;
 static xp_chooser *chooser;
 static const struct scenario *scenario;
@@ -55,11 +55,6 @@ static uint64_t points;
 
 static uint64_t version[XP_PLACES];	// the history of who wrote there last
 static uint32_t versioned[XP_PLACES], execution;
-
-// Over all executions: who has read and written each place, a bit for each CPU.
-#define BY_MMU 0x80
-static uint8_t readers[XP_PLACES], writers[XP_PLACES];
-static bool grew;
 
 static char log_text[LOG_BYTES];
 
@@ -101,9 +96,15 @@ unsigned xp_running_cpus(void)
 	return scenario->cpus;
 }
 
-void xp_grace(bool on)
+unsigned xp_freeing(void)
+{
+	return in_grace ? grace_of : current;
+}
+
+void xp_grace(bool on, unsigned cpu)
 {
 	in_grace = on;
+	grace_of = cpu;
 }
 
 void xp_enter(const void *pc)
@@ -358,6 +359,7 @@ static void fiber_finished(void)
 
 	if (current == XP_BOOT)
 		end_execution(XP_FINE);
+	xp_note_event(current, XP_NOWHERE, 0, XP_READ);
 	fibers[current].state = DONE;
 	xp_remember(current, UINT64_MAX);
 	for (unsigned cpu = 0; cpu < XP_CPUS; cpu++) {
@@ -406,45 +408,6 @@ void xp_relax(bool (*also)(unsigned cpu), const void *pc)
 
 // ---- Events ------------------------------------------------------------------------------------------------------
 
-static bool is_visible(uint32_t place)
-{
-	uint8_t all = readers[place] | writers[place];
-
-	return writers[place] && all & (all - 1);
-}
-
-static void note_access(uint32_t place, enum access access, uint8_t who)
-{
-	bool was = is_visible(place);
-
-	if (access & XP_READ)
-		readers[place] |= who;
-	if (access & XP_WRITE)
-		writers[place] |= who;
-	grew |= !was && is_visible(place);
-}
-
-void xp_mmu_reads(uint32_t place)
-{
-	if (exploring)
-		note_access(place, XP_READ, BY_MMU);
-}
-
-bool xp_visible_grew(void)
-{
-	bool did = grew;
-
-	grew = false;
-	return did;
-}
-
-void xp_forget_visible(void)
-{
-	memset(readers, 0, sizeof(readers));
-	memset(writers, 0, sizeof(writers));
-	grew = false;
-}
-
 static void trace_event(uint32_t place, enum access access, const void *pc)
 {
 	struct xp_note note = {.cpu = current, .place = place, .access = access, .number = points, .pc = pc};
@@ -458,15 +421,9 @@ static void trace_event(uint32_t place, enum access access, const void *pc)
 
 void xp_event(enum event event, uint32_t place, unsigned count, enum access access, bool always, const void *pc)
 {
-	bool visible = always;
-
 	if (in_grace || !exploring)
 		return;
-	for (uint32_t at = place; at < place + count; at++) {
-		note_access(at, access, (uint8_t)(1u << current));
-		visible |= is_visible(at);
-	}
-	switch_to(choose(true, visible));
+	switch_to(choose(true, xp_note_event(current, place, count, access) || always));
 	// Whatever it is, the CPU has come further.
 	xp_remember(current, place * UINT64_C(16) + event);
 	for (unsigned cpu = 0; cpu < XP_CPUS; cpu++)
@@ -604,6 +561,7 @@ void xp_run(const struct scenario *which, xp_chooser *choose_next, bool everythi
 	result->message[0] = log_text[0] = '\0';
 	result->own = false;
 	execution++;
+	xp_scans_reset();
 	points = 0;
 	speaks_as = 0;
 	xp_memory_reset();
@@ -611,7 +569,7 @@ void xp_run(const struct scenario *which, xp_chooser *choose_next, bool everythi
 	xp_mmu_reset();
 	xp_device_reset();
 	xp_claims_reset();
-	xp_port_reset(scenario->reuse, scenario->polled);
+	xp_port_reset(scenario);
 	run_phases();
 	result->events = points;
 }

@@ -38,7 +38,7 @@ const struct scenario A1 = {
 static void begin_with_table(void)
 {
 	begin();
-	xp_claim(XP_USED, XP_ANY_TABLE, "a fault uses a table that is gone");
+	xp_claim(XP_USED | XP_RACED, XP_ANY_TABLE, "a fault uses a table that is gone");
 }
 
 static void unmap(void)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// 25. CPU 1 writes A and then B, and gets copies, while CPU 0's fork is half done. A child with the new B has the new A.
+// 25. CPU 1 writes A and then B, and gets copies, while CPU 0's fork is half done. A child with the new B has the new
+// A.
 #include "space.h"
 
 static void begin(void)

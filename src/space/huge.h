@@ -75,9 +75,7 @@ static bool huge_lock(struct huge *huge, uint64_t addr)
 	huge->slot = fmt_index(addr, huge->parent->level);
 	if (huge->parent->level != 1 || !slot_is_table(huge->parent, huge->slot))
 		return false;
-	huge->child = node_of_table(txn->port, fmt_pa(entry_load(huge->parent, huge->slot)));
-	lock_exclusive(txn->port, huge->child);
-	txn->node[txn->held++] = huge->child;
+	huge->child = collapse_lock_below(txn, huge->parent, huge->slot);
 	return !huge->child->ids && id_is_private_anon(huge->child->id) && !(huge->child->id & ATTR_SHARED) &&
 	       attr_prot(huge->child->id) && huge_looks_right(huge);
 }

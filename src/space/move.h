@@ -332,7 +332,8 @@ static enum vmt_status move_source(struct move *move)
 	if (status == VMT_OK)
 		status = move_pages(move, pages, &done);
 	if (status != VMT_OK) {
-		move_pages_back(move, done);
+		if (HOLDS(MOVE_UNDONE))
+			move_pages_back(move, done);
 		move_unclaim_source(move);
 	}
 	return status;

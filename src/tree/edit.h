@@ -193,6 +193,28 @@ static struct vmt_node *collapse_lock(struct txn *txn, uint64_t addr, unsigned l
 	return node;
 }
 
+static struct vmt_node *collapse_below(const struct txn *txn, const struct vmt_node *node, unsigned slot)
+{
+	return node_of_table(txn->port, fmt_pa(entry_load(node, slot)));
+}
+
+// Locks the table that hangs in a slot of a node that is held, too. It is looked at after that, and stays locked until
+// it is gone: nobody enters anything there that would go with it (races.md D3).
+static struct vmt_node *collapse_lock_below(struct txn *txn, const struct vmt_node *node, unsigned slot)
+{
+	struct vmt_node *child = collapse_below(txn, node, slot);
+
+	lock_exclusive(txn->port, child);
+	txn->node[txn->held++] = child;
+	return child;
+}
+
+// Is it worth to lock the table? Most are not full. A hint: its entries may change until it is locked.
+static bool collapse_may_fit(const struct vmt_node *child)
+{
+	return node_live(child) == FMT_SLOTS && (HOLDS(COLLAPSE_LOCKED) || collapse_fits(child, 0, FMT_SLOTS));
+}
+
 // Collapses the table below the entry of `level` for `addr`, if there is one and it can be.
 static bool collapse_one(struct vmt_tree *tree, struct txn *txn, uint64_t addr, unsigned level)
 {
@@ -200,11 +222,10 @@ static bool collapse_one(struct vmt_tree *tree, struct txn *txn, uint64_t addr, 
 	unsigned slot = fmt_index(addr, node->level);
 	bool fits = false;
 
-	if (node->level == level && slot_is_table(node, slot)) {
-		child = node_of_table(txn->port, fmt_pa(entry_load(node, slot)));
-		lock_exclusive(txn->port, child);
-		txn->node[txn->held++] = child;
-		fits = node_live(child) == FMT_SLOTS && collapse_fits(child, 0, FMT_SLOTS);
+	if (node->level == level && slot_is_table(node, slot) && collapse_may_fit(collapse_below(txn, node, slot))) {
+		child = collapse_lock_below(txn, node, slot);
+		fits = (node_live(child) == FMT_SLOTS && collapse_fits(child, 0, FMT_SLOTS)) ||
+		       !HOLDS(COLLAPSE_LOCKED);
 	}
 	if (fits) {
 		uint64_t e = entry_exchange(tree, node, slot, fmt_make_marker(MARKER_BUSY, 0));

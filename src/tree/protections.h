@@ -30,6 +30,7 @@ enum protection {
 	FLUSH_RUN,		// between a run and the leaves that it is made of, either way (1, A2)
 	FLUSH_COLLAPSE,		// between a table and the leaf that takes its place (2, A2)
 	FLUSH_HUGE,		// between a table of pages and the huge page that takes its place (2, A2)
+	COLLAPSE_LOCKED,	// the table that a leaf takes the place of is looked at under its lock (D3)
 	COLLAPSE_RECHECKS,	// a collapse counts the references again once nobody can take one (22)
 	FLUSH_REPLACE,		// between what was there and what replaces it (A2)
 	FLUSH_SECONDARY,	// of secondaries, under the lock (C1 to C3)
@@ -90,6 +91,7 @@ enum protection {
 	FORK_WAITS,		// a fork waits for the moves under way (E2)
 	CLAIM_WAITS,		// a range that a move has claimed is left alone (3, 21)
 	CLAIM_FAULTS,		// a fault waits for a move (E2, 21)
+	MOVE_UNDONE,		// a move that runs out of memory puts back what it has moved (17)
 	REFERENCE_FIRST,	// a reference is taken before the page can be reached (16)
 };
 

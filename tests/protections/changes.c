@@ -394,6 +394,31 @@ static void move_and_read(uint64_t seed)
 	moved_over(seed, read_b);
 }
 
+// Two whole tables, each with a page; memory runs out at each of the allocations in turn.
+static void move_out_of_memory(uint64_t seed)
+{
+	enum vmt_status status = VMT_ERR_NO_MEMORY;
+	uint64_t got;
+
+	begin_with_page(seed, MIB(4));
+	lib_map(&env, B, MIB(4), RW, 0);
+	lib_write(&env, A + MIB(2), 2);
+	for (unsigned n = 1; status == VMT_ERR_NO_MEMORY; n++) {
+		sim_fail_nth(env.machine, SIM_FAIL_FRAME | SIM_FAIL_MEM, n, UINT64_MAX - n);
+		status = ops->move(env.space, A, MIB(4), MIB(4), MOVE_FIXED, B, &got);
+		sim_fail_nth(env.machine, 0, 0, 0);
+		if (status == VMT_ERR_NO_MEMORY) {
+			OK(ops->unmap(env.space, B, MIB(4)));
+			lib_map(&env, B, MIB(4), RW, 0);
+			demand(lib_read(&env, A) == 1 && lib_read(&env, A + MIB(2)) == 2,
+			       "a move that failed has lost a page");
+		}
+	}
+	OK(status);
+	demand(lib_read(&env, B) == 1 && lib_read(&env, B + MIB(2)) == 2, "a move has lost a page");
+	end();
+}
+
 const struct protection_case change_cases[] = {
 	{"r25-fork-cut", fork_cut},
 	{"fork-pinned", fork_pinned},
@@ -413,6 +438,7 @@ const struct protection_case change_cases[] = {
 	{"move-and-unmap", move_and_unmap},
 	{"move-and-fork", move_and_fork},
 	{"move-and-read", move_and_read},
+	{"r17-move-out-of-memory", move_out_of_memory},
 };
 
 const unsigned change_case_count = sizeof(change_cases) / sizeof(*change_cases);

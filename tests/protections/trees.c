@@ -152,6 +152,35 @@ static void split_written(uint64_t seed)
 	end();
 }
 
+// ---- A marker in a table that becomes a leaf ---------------------------------------------------------------------
+
+static void collapse_leaf(struct sim_cpu *cpu)
+{
+	(void)cpu;
+	vmt_tree_collapse(tree, LEAF, 2 * MIB);
+}
+
+static void mark_page(struct sim_cpu *cpu)
+{
+	(void)cpu;
+	assert_int_equal(vmt_tree_mark(tree, LEAF + PAGE, PAGE, VMT_MARKER_GUARD, 0, NULL), VMT_OK);
+}
+
+// The marker comes when the table is about to be locked: by then its node was looked for by two walks, and to see
+// whether it is full.
+static void collapse_marked(uint64_t seed)
+{
+	struct vmt_run run;
+
+	(void)seed;
+	begin(PAGE);
+	race_on_publish = NULL;
+	race_run(&(struct race){.place = AT_META, .skip = 3, .first = collapse_leaf, .between = mark_page});
+	assert_int_equal(vmt_tree_walk(tree, LEAF + PAGE, LEAF + 2 * PAGE, &run), VMT_OK);
+	demand(run.state == VMT_STATE_GUARD, "a marker went with the table that it was in");
+	end();
+}
+
 // ---- A table that was detached -----------------------------------------------------------------------------------
 
 // A detached node keeps its frame's address where its base was. The upper table of this GiB still seems to cover the
@@ -193,6 +222,7 @@ const struct protection_case tree_cases[] = {
 	{"tree-harvest", harvest},
 	{"tree-split-written", split_written},
 	{"tree-detached", detached},
+	{"D3-collapse-and-mark", collapse_marked},
 };
 
 const unsigned tree_case_count = sizeof(tree_cases) / sizeof(*tree_cases);
