@@ -140,16 +140,15 @@ void child_free(struct child *child)
 	text_free(&child->error);
 }
 
-char *last_line(const struct text *text, const char *start)
+char *first_line(const struct text *text, const char *start)
 {
-	const char *found = "";
 	size_t length = strlen(start);
 
 	for (const char *line = text->data; line && *line;) {
 		size_t size = strcspn(line, "\n");
-		if (size && !strncmp(line, start, length))
-			found = line + length;
+		if (size >= length && !strncmp(line, start, length))
+			return must_format("%.*s", (int)(size - length), line + length);
 		line += size + (line[size] == '\n');
 	}
-	return must_format("%.*s", (int)strcspn(found, "\n"), found);
+	return NULL;
 }

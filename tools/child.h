@@ -21,7 +21,7 @@ struct child {
 // started and EXIT_SIGNAL plus the number when a signal ended it.
 int child_run(struct child *child);
 void child_free(struct child *child);
-// The last line of `text` that begins with `start`, without it; "" when there is none. The caller frees it.
-char *last_line(const struct text *text, const char *start);
+// The first line of `text` that begins with `start`, without it; NULL when there is none. The caller frees it.
+char *first_line(const struct text *text, const char *start);
 
 #endif

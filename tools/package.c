@@ -102,11 +102,11 @@ static bool apt(struct fetch *fetch, struct child *child, const char *program, c
 	free(config);
 	if (status == 0)
 		return true;
-	char *line = last_line(&child->error, "E: ");
+	char *line = first_line(&child->error, "E: ");
 	if (status == EXIT_NOT_FOUND)
 		failed(fetch, must_format("%s is not there: this is not a Debian system", program));
 	else
-		failed(fetch, must_format("%s: %s", program, *line ? line : "it failed and does not say why"));
+		failed(fetch, must_format("%s: %s", program, line ? line : "it failed and does not say why"));
 	free(line);
 	return false;
 }
@@ -206,24 +206,14 @@ static char *dependency(struct fetch *fetch, const char *package, const char *st
 	char *name = NULL;
 
 	if (apt(fetch, &child, "apt-cache", words)) {
-		char *rest = last_line(&child.output, line_start);
-		if (*rest)
+		char *rest = first_line(&child.output, line_start);
+		if (rest)
 			name = must_format("%s%s", start, rest);
 		free(rest);
 	}
 	child_free(&child);
 	free(line_start);
 	return name;
-}
-
-static char *package_field(const struct child *child, const char *name)
-{
-	char *value = last_line(&child->output, name);
-
-	if (*value)
-		return value;
-	free(value);
-	return NULL;
 }
 
 // The package that carries the image: the one that the general package leads to, or the one which that leads to.
@@ -241,8 +231,8 @@ static bool choose(struct fetch *fetch)
 	const char *const words[] = {"show", "--no-all-versions", fetch->package, NULL};
 	bool good = apt(fetch, &child, "apt-cache", words);
 	if (good) {
-		fetch->version = package_field(&child, "Version: ");
-		fetch->size = package_field(&child, "Size: ");
+		fetch->version = first_line(&child.output, "Version: ");
+		fetch->size = first_line(&child.output, "Size: ");
 		good = fetch->version && fetch->size;
 		if (!good)
 			failed(fetch, must_format("%s has no version", fetch->package));

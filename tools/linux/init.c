@@ -44,6 +44,8 @@ static void link_to(const char *target, const char *path)
 static void make_tree(void)
 {
 	mount_on("proc", "/proc");
+	mkdir("/sys", 0555);
+	mount_on("sysfs", "/sys");
 	mount_on("devtmpfs", "/dev");
 	link_to("/proc/self/fd", "/dev/fd");
 	link_to("/proc/self/fd/0", "/dev/stdin");
