@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// QEMU shows a machine the host's time stamp counter. Linux would measure it against a timer of the machine, which comes
-// late on a busy host; and where that fails it has no other clock on this board, and waits for one for ever.
+// QEMU shows a machine the host's time stamp counter. Linux would measure it against a timer of the machine, which
+// comes late on a busy host; and where that fails it has no other clock on this board, and waits for one for ever.
 #include "tsc.h"
 
 #include <stdint.h>

@@ -33,7 +33,8 @@ def refused(name, result, status, part):
     """One line that says why, nothing on standard output."""
     err = clip(result.err)
     good = result.status == status and part in err and not result.out
-    check(name, good and err.startswith("vmtree: ") and err.count("\n") == 1, f"wanted {status} and {part!r}; got {result}")
+    good = good and err.startswith("vmtree: ") and err.count("\n") == 1
+    check(name, good, f"wanted {status} and {part!r}; got {result}")
 
 
 def options():
@@ -52,7 +53,8 @@ def options():
     refused("not found", compare("--linux", FAKE, "--", "/no/such"), 127, "not found")
     refused("no program of ours", compare("--linux", FAKE, "--", "/bin/ls"), 126, "linked dynamically")
     result = vmtree("compare", "--help")
-    check("help", result.status == 0 and "--linux stable|newest|FILE" in clip(result.out) and not result.err, str(result))
+    good = result.status == 0 and "--linux stable|newest|FILE" in clip(result.out)
+    check("help", good and not result.err, str(result))
 
 
 def images(where):
@@ -74,12 +76,11 @@ def images(where):
         ("a device", "/dev/null", "is not a file"),
         ("text", text, "is not a Linux kernel's image"),
         ("empty", empty, "is not a Linux kernel's image"),
-        ("a program for Arm", "/dev/full", "is not a file"),
     ]:
         refused("image: " + name, compare("--linux", path, "--", BUSYBOX, "true"), 125, part)
     result = compare("--linux", hollow, "--boot-timeout", "5", "--", BUSYBOX, "true")
     err = clip(result.err)
-    good = "Linux did not" in err and "Linux did not boot in time" in err or "Linux did not start" in err
+    good = "Linux did not boot in time" in err or "Linux did not start" in err
     check("image: hollow", result.status == 125 and good and not result.out, str(result))
 
 
