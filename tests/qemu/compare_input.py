@@ -100,7 +100,7 @@ def endings():
     said("outputs differ", real("flood"), 3, "standard output differs first in line 1, byte 1", "vmtree  (ends there)",
          "Linux   0123456789abcde", "same output                                      NO", "same end                                         NO")
     said("Linux stops", real("panic"), 125, "Linux stopped: it went wrong")
-    said("Linux hangs", real("hang", "--timeout", "4"), 124, "stopped after 4 seconds on Linux (--timeout)")
+    said("Linux hangs", real("hang", "--timeout", "20"), 124, "stopped after 20 seconds on Linux (--timeout)")
     said("Linux says nothing", real("silent"), 125, "Linux did not start")
     said("Linux ends early", real("triple-fault-not"), 125, "the machine ended before its report on Linux was complete")
     said("it cannot run on Linux", real("no-exec"), 126, "could not be started on Linux: bad format")
