@@ -6,7 +6,7 @@
 # Without root it names the packages and stops.
 set -eu
 
-build="meson ninja-build pkg-config gcc libc6-dev libcmocka-dev"
+build="meson ninja-build pkg-config gcc libc6-dev libcmocka-dev libzstd-dev"
 # The machine, the programs that run on it, and what the tests are made of.
 rest="qemu-system-x86 busybox-static musl-tools g++ libjemalloc-dev libgoogle-perftools-dev libsqlite3-dev"
 # What searches the model of the lock protocol (docs/model.md).

@@ -52,6 +52,15 @@ static bool end_with(
 	return true;
 }
 
+static bool on_boot(struct control *control, const char *rest)
+{
+	if (control->booted)
+		return false;
+	control->booted = true;
+	control->version = must_copy(rest);
+	return true;
+}
+
 static bool on_exit_line(struct control *control, char *rest)
 {
 	uint64_t status;
@@ -131,7 +140,7 @@ static bool on_line(struct control *control, char *line, bool show)
 	if (!kind || control->done)
 		return false;
 	if (!strcmp(kind, "boot"))
-		return control->booted = true;
+		return on_boot(control, rest);
 	if (!strcmp(kind, "exit"))
 		return on_exit_line(control, rest);
 	if (!strcmp(kind, "signal"))
@@ -198,6 +207,7 @@ const uint64_t *control_stat(const struct control *control, const char *name)
 void control_free(struct control *control)
 {
 	text_free(&control->line);
+	free(control->version);
 	free(control->reason);
 	free(control->fault);
 	for (size_t i = 0; i < control->stat_count; i++)

@@ -32,6 +32,7 @@ struct killed_record {
 struct control {
 	struct text line; // the part of a line that has come so far
 	bool booted;
+	char *version; // what the kernel calls itself; NULL: it has not booted
 	bool done; // everything was said
 	enum ending ending;
 	unsigned value;

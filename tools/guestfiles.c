@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -276,6 +277,8 @@ static void add_orders(struct archive *archive, const struct guest *guest)
 		text_print(&text, "dump 1\n");
 	if (terminal->mask && terminal->rows && terminal->columns)
 		text_print(&text, "rows %u\ncols %u\n", terminal->rows, terminal->columns);
+	if (guest->linux_init)
+		text_print(&text, "one_output %d\nwatch %d\n", guest->one_output, guest->watch);
 	add_text(archive, "/.vmtree/config", &text);
 }
 
@@ -294,8 +297,7 @@ static int add_input(struct archive *archive, int fd)
 		text_add(&text, block, (size_t)got);
 		if (text.length > WHOLE_INPUT) {
 			text_free(&text);
-			say("with --icount standard input has at most 2 MiB: bring more with "
-			    "--file");
+			say("standard input that goes along whole has at most 2 MiB: bring more with --file");
 			return EXIT_FAILED;
 		}
 	}
@@ -330,7 +332,9 @@ static int fill(struct archive *archive, const struct guest *guest)
 
 	add_orders(archive, guest);
 	add_folders(archive);
-	int status = bring_file(archive, program->real, program->real);
+	int status = guest->linux_init ? bring_file(archive, guest->linux_init, "/.vmtree/init") : -1;
+	if (status < 0)
+		status = bring_file(archive, program->real, program->real);
 	if (strcmp(program->path, program->real))
 		archive_link(archive, program->path, program->real);
 	if (status < 0 && guest->input >= 0)
@@ -344,7 +348,7 @@ static int fill(struct archive *archive, const struct guest *guest)
 	return status;
 }
 
-int guestfiles_write(int fd, const struct guest *guest, uint64_t *size)
+static int write_archive(int fd, const struct guest *guest, uint64_t *size)
 {
 	struct archive archive;
 
@@ -358,6 +362,25 @@ int guestfiles_write(int fd, const struct guest *guest, uint64_t *size)
 	int end = finish(&archive);
 	*size = archive.bytes;
 	return status < 0 ? end : status;
+}
+
+int guestfiles_ramdisk(int *fd, const struct guest *guest)
+{
+	uint64_t size = 0;
+
+	*fd = memfd_create("vmtree-ramdisk", MFD_CLOEXEC);
+	if (*fd < 0) {
+		say("no memory for the RAM disk: %s", strerror(errno));
+		return EXIT_FAILED;
+	}
+	int status = write_archive(*fd, guest, &size);
+	// It is in memory twice while the kernel unpacks it.
+	if (status < 0 && size > guest->options->memory_bytes / 2 - (16 << 20)) {
+		say("the program and its files have %llu MiB: --memory must be more than twice that",
+			(unsigned long long)(size >> 20));
+		return EXIT_FAILED;
+	}
+	return status;
 }
 
 // Exits with status 0.

@@ -20,11 +20,15 @@ struct guest {
 	const struct program *program;
 	struct terminal terminal;
 	int input; // standard input that goes along whole, or -1
+	// For Linux: the file that is its first process, and what that shall do.
+	const char *linux_init; // NULL: for the reference kernel
+	bool one_output;        // standard output and error are one file
+	bool watch;
 };
 
-// Writes the archive to `fd`. Sets `size` to its bytes. Returns -1, or the status to exit with
-// after one line.
-int guestfiles_write(int fd, const struct guest *guest, uint64_t *size);
+// Makes the archive in memory; the caller closes `fd`, which is -1 where that failed. Returns -1, or the status to exit
+// with after one line.
+int guestfiles_ramdisk(int *fd, const struct guest *guest);
 
 // An archive with nothing but a program of a few instructions that exits with status 0: for trying
 // a machine.

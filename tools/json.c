@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The report as JSON (RFC 8259), in a file that appears whole or not at all.
+// The report as JSON (RFC 8259).
+#include "json.h"
+
+#include "file.h"
 #include "report.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 // The length of the UTF-8 sequence at `at`, or 0 when it is not well formed (RFC 3629).
 static size_t utf8_length(const unsigned char *at)
@@ -30,8 +26,7 @@ static size_t utf8_length(const unsigned char *at)
 	return length;
 }
 
-// Bytes that are not UTF-8 become U+FFFD: an argument may hold any bytes, a JSON text may not.
-static void add_string(struct text *text, const char *string)
+void json_string(struct text *text, const char *string)
 {
 	const unsigned char *at = (const unsigned char *)string;
 
@@ -51,7 +46,7 @@ static void add_string(struct text *text, const char *string)
 	text_add(text, "\"", 1);
 }
 
-static void add_ending(struct text *text, const struct control *control)
+void json_ending(struct text *text, const struct control *control)
 {
 	if (control->ending == ENDING_SIGNAL)
 		text_print(text,
@@ -62,7 +57,7 @@ static void add_ending(struct text *text, const struct control *control)
 		text_print(text, "{\"by\": \"exit\", \"status\": %u}", control->value);
 }
 
-static void add_lists(struct text *text, const struct control *control)
+void json_lists(struct text *text, const struct control *control)
 {
 	text_print(text, "  \"stats\": {");
 	for (size_t i = 0; i < control->stat_count; i++)
@@ -73,107 +68,41 @@ static void add_lists(struct text *text, const struct control *control)
 		const struct syscall_record *record = &control->syscalls[i];
 		text_print(text, "%s\n    {\"number\": %llu, \"name\": ", i ? "," : "",
 			(unsigned long long)record->number);
-		add_string(text, record->name);
+		json_string(text, record->name);
 		text_print(text, ", \"count\": %llu}", (unsigned long long)record->count);
 	}
 	text_print(text, "%s],\n  \"killed\": [", control->syscall_count ? "\n  " : "");
 	for (size_t i = 0; i < control->killed_count; i++) {
 		text_print(text, "%s\n    {\"pid\": %llu, \"name\": ", i ? "," : "",
 			(unsigned long long)control->killed[i].pid);
-		add_string(text, control->killed[i].name);
+		json_string(text, control->killed[i].name);
 		text_add(text, "}", 1);
 	}
 	text_print(text, "%s]\n", control->killed_count ? "\n  " : "");
 }
 
-static void make_json(struct text *text, const struct report *report)
+void json_head(struct text *text, const struct options *options, bool kvm)
 {
-	const struct options *options = report->options;
-
 	text_print(text, "{\n  \"vmtree\": \"%s\",\n  \"program\": [", VMTREE_VERSION);
 	for (char **argument = options->program; *argument; argument++) {
 		text_add(text, ", ", argument == options->program ? 0 : 2);
-		add_string(text, *argument);
+		json_string(text, *argument);
 	}
 	text_print(text,
 		"],\n  \"machine\": {\"cpus\": %u, \"memory_bytes\": %llu, \"accel\": \"%s\", "
 		"\"icount\": %s},\n",
 		options->cpus, (unsigned long long)options->memory_bytes,
-		report->kvm ? "kvm" : "tcg", options->icount ? "true" : "false");
+		kvm ? "kvm" : "tcg", options->icount ? "true" : "false");
+}
+
+static void make_json(struct text *text, const struct report *report)
+{
+	json_head(text, report->options, report->kvm);
 	text_print(text, "  \"ended\": ");
-	add_ending(text, report->control);
+	json_ending(text, report->control);
 	text_print(text, ",\n  \"exit_status\": %d,\n", report->status);
-	add_lists(text, report->control);
+	json_lists(text, report->control);
 	text_print(text, "}\n");
-}
-
-// A pipe or a device takes the text directly: it cannot be replaced by a file. Nor can a name in
-// /dev, even where it leads to a file, as /dev/stdout may.
-static bool is_special(const char *path)
-{
-	struct stat info;
-
-	return !strncmp(path, "/dev/", 5) || (stat(path, &info) == 0 && !S_ISREG(info.st_mode));
-}
-
-static int fail(const char *path, int error)
-{
-	say("--json %s: %s", path, strerror(error));
-	return -1;
-}
-
-int report_check_json(const char *path)
-{
-	struct stat info;
-
-	if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
-		return fail(path, EISDIR);
-	if (is_special(path))
-		return access(path, W_OK) ? fail(path, errno) : 0;
-	char *copy = must_copy(path);
-	int error = access(dirname(copy), W_OK | X_OK) ? errno : 0;
-	free(copy);
-	return error ? fail(path, error) : 0;
-}
-
-static int write_special(const char *path, const struct text *text)
-{
-	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-	if (fd < 0)
-		return errno;
-	int error = write_all(fd, text->data, text->length) ? errno : 0;
-	if (close(fd) && !error)
-		error = errno;
-	return error;
-}
-
-// A link stays: what it leads to is replaced.
-static int write_file(const char *path, const struct text *text)
-{
-	char *target = realpath(path, NULL);
-	char *temporary = must_format("%s.XXXXXX", target ? target : path);
-	int error = 0;
-
-	int fd = mkstemp(temporary);
-	if (fd < 0) {
-		error = errno;
-		free(target);
-		free(temporary);
-		return error;
-	}
-	mode_t mask = umask(0);
-	umask(mask);
-	if (write_all(fd, text->data, text->length) || fchmod(fd, 0666 & ~mask))
-		error = errno;
-	if (close(fd) && !error)
-		error = errno;
-	if (!error && rename(temporary, target ? target : path))
-		error = errno;
-	if (error)
-		unlink(temporary);
-	free(target);
-	free(temporary);
-	return error;
 }
 
 int report_write_json(const struct report *report, const char *path)
@@ -181,7 +110,7 @@ int report_write_json(const struct report *report, const char *path)
 	struct text text = {0};
 
 	make_json(&text, report);
-	int error = is_special(path) ? write_special(path, &text) : write_file(path, &text);
+	int status = file_write("--json", path, &text);
 	text_free(&text);
-	return error ? fail(path, error) : 0;
+	return status;
 }

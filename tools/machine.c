@@ -35,9 +35,9 @@ char *machine_find_qemu(void)
 	return NULL;
 }
 
-char *machine_find_kernel(void)
+// A file of ours, beside the command.
+static char *find_own(const char *chosen, const char *place, const char *what)
 {
-	const char *chosen = getenv("VMTREE_KERNEL");
 	char self[PATH_MAX];
 	char *path;
 
@@ -46,13 +46,23 @@ char *machine_find_kernel(void)
 	} else {
 		ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 		self[length < 0 ? 0 : length] = 0;
-		path = must_format("%s/" VMTREE_KERNEL_IMAGE, dirname(self));
+		path = must_format("%s/%s", dirname(self), place);
 	}
 	if (access(path, R_OK) == 0)
 		return path;
-	say("the reference kernel cannot be read at %s: %s", path, strerror(errno));
+	say("%s cannot be read at %s: %s", what, path, strerror(errno));
 	free(path);
 	return NULL;
+}
+
+char *machine_find_kernel(void)
+{
+	return find_own(getenv("VMTREE_KERNEL"), VMTREE_KERNEL_IMAGE, "the reference kernel");
+}
+
+char *machine_find_linux_init(void)
+{
+	return find_own(NULL, VMTREE_LINUX_INIT, "the first process on Linux");
 }
 
 // The far ends of the channels, and the words of QEMU's command line.
@@ -94,7 +104,7 @@ static void add_board(struct launch *launch, const struct machine_setup *setup)
 {
 	add(launch, "-M");
 	if (!setup->edu) {
-		add(launch, "microvm,isa-serial=on,pit=on,pic=on,rtc=off");
+		add(launch, "microvm,isa-serial=on,pit=on,pic=on,rtc=%s", setup->rtc ? "on" : "off");
 		return;
 	}
 	add(launch, "q35,sata=off,usb=off,smbus=off,smm=off,vmport=off,hpet=off");
@@ -134,6 +144,11 @@ static void add_machine(struct launch *launch, const struct machine_setup *setup
 		add(launch, "-seed");
 		add(launch, "1");
 	}
+	if (setup->icount && setup->rtc) {
+		// The same moment, that of docs/guest.md, whenever it is.
+		add(launch, "-rtc");
+		add(launch, "base=2026-01-01T00:00:00,clock=vm");
+	}
 }
 
 static void make_command(struct launch *launch, const struct machine_setup *setup)
@@ -153,6 +168,10 @@ static void make_command(struct launch *launch, const struct machine_setup *setu
 	add(launch, "%s", setup->kernel);
 	add(launch, "-initrd");
 	add(launch, "/proc/self/fd/%d", launch->ramdisk);
+	if (setup->parameters) {
+		add(launch, "-append");
+		add(launch, "%s", setup->parameters);
+	}
 	launch->words[launch->count] = NULL;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A QEMU process with the reference kernel in it, and the descriptors that lead to it.
+// A QEMU process with a kernel in it, the reference kernel or Linux, and the descriptors that lead to it.
 #ifndef VMTREE_TOOLS_MACHINE_H
 #define VMTREE_TOOLS_MACHINE_H
 
@@ -14,6 +14,8 @@ struct machine_setup {
 	bool kvm;           // else TCG
 	bool icount;
 	bool edu; // the device, with an IOMMU
+	bool rtc; // a clock that Linux waits a second for where there is none
+	const char *parameters; // the kernel's command line; NULL: none
 	unsigned cpus;
 	uint64_t memory_bytes;
 	bool one_output; // standard output and error come through `output`, in the order they were
@@ -26,14 +28,15 @@ struct machine {
 	int output;  // read: the program's standard output
 	int error;   // read: its standard error; -1 with one_output
 	int control; // read: the control stream
-	int input;   // write: frames of standard input
+	int input;   // write: frames of standard input; read: what the kernel says on its console
 	int qemu;    // read: what QEMU itself says
 };
 
-// Paths of QEMU and of the kernel's image. The caller frees them. NULL after one line said what is
-// missing.
+// Paths of QEMU, of the reference kernel's image, and of the first process on Linux. The caller frees them. NULL after
+// one line said what is missing.
 char *machine_find_qemu(void);
 char *machine_find_kernel(void);
+char *machine_find_linux_init(void);
 
 // Returns 0, or -1 after one line.
 int machine_start(struct machine *machine, const struct machine_setup *setup);

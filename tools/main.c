@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The `vmtree` command.
+#include "compare.h"
 #include "options.h"
 #include "run.h"
 
@@ -26,7 +27,7 @@ int main(int argc, char **argv)
 	open_standard();
 	int status = options_parse(&options, argc, argv);
 	if (status < 0)
-		status = run_program(&options);
+		status = options.compare ? compare_program(&options) : run_program(&options);
 	free(options.files);
 	free(options.env);
 	return status;

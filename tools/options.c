@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The command line of `vmtree run`.
+// The command line of `vmtree run` and `vmtree compare`.
 #include "options.h"
 
 #include <errno.h>
@@ -14,35 +14,64 @@
 #define MAX_CPUS    8
 #define MAX_TIMEOUT 1000000.0 // seconds
 
-static const char usage[] =
+#define MAX_REPEAT  1000
+
+#define USAGE_COMMON \
+	"  --cpus N            CPUs of the machine, 1 to 8 (default 2)\n" \
+	"  --memory SIZE       its memory, 64M to 16G, with suffix K, M or G (default 1G)\n" \
+	"  --file HOST[:GUEST] bring a file or a folder along, to the same path or to GUEST;\n" \
+	"                      may be repeated\n"                                                \
+	"  --env NAME=VALUE    set a variable in the program's environment; may be repeated\n" \
+	"  --cwd PATH          the program's working directory (default /)\n" \
+	"  --accel auto|kvm|tcg\n" \
+	"                      how QEMU runs the CPUs; auto takes KVM where it works\n" \
+	"  --icount            a clock that counts guest instructions: same input, same figures\n" \
+	"                      (one host thread, TCG)\n" \
+	"  --timeout SECONDS   stop a machine after that long\n" \
+	"  --json FILE         write the report to FILE too, as JSON\n"
+
+#define USAGE_END \
+	"  -h, --help          this text\n" \
+	"  --version           the version\n" \
+	"\n"
+
+static const char usage_run[] =
 	"usage: vmtree run [options] -- PROGRAM [ARGUMENTS]\n"
+	"       vmtree compare [options] -- PROGRAM [ARGUMENTS]   (vmtree compare --help)\n"
 	"\n"
 	"Runs a static Linux program for x86-64 on the vmtree reference kernel in QEMU. The\n"
 	"program's input, output and exit status are the command's own; a report on its memory\n"
 	"follows on standard error.\n"
-	"\n"
-	"  --cpus N            CPUs of the machine, 1 to 8 (default 2)\n"
-	"  --memory SIZE       its memory, 64M to 16G, with suffix K, M or G (default 1G)\n"
-	"  --file HOST[:GUEST] bring a file or a folder along, to the same path or to GUEST;\n"
-	"                      may be repeated\n"
+	"\n" USAGE_COMMON
 	"  --device edu        a device behind an IOMMU, /dev/edu; may be repeated, and is there\n"
 	"                      once\n"
-	"  --env NAME=VALUE    set a variable in the program's environment; may be repeated\n"
-	"  --cwd PATH          the program's working directory (default /)\n"
-	"  --accel auto|kvm|tcg\n"
-	"                      how QEMU runs the CPUs; auto takes KVM where it works\n"
-	"  --icount            a clock that counts guest instructions: same input, same figures\n"
-	"                      (one host thread, TCG)\n"
-	"  --timeout SECONDS   stop the machine after that long\n"
-	"  --json FILE         write the report to FILE too, as JSON\n"
 	"  --dump-at-exit      print the program's address space when it ends, on standard error\n"
-	"  -q, --quiet         no report on standard error\n"
-	"  -h, --help          this text\n"
-	"  --version           the version\n"
-	"\n"
+	"  -q, --quiet         no report on standard error\n" USAGE_END
 	"Exit status: the program's own; 128+N when signal N killed it; 124 after --timeout;\n"
 	"125 when vmtree, QEMU or the reference kernel failed; 126 when PROGRAM cannot be run;\n"
 	"127 when it was not found.\n";
+
+static const char usage_compare[] =
+	"usage: vmtree compare [options] -- PROGRAM [ARGUMENTS]\n"
+	"\n"
+	"Runs a static Linux program for x86-64 on the vmtree reference kernel and on Linux, on\n"
+	"the same machine in QEMU with the same files, and prints what it cost side by side on\n"
+	"standard error. The program's output comes once, from the reference kernel. Without KVM\n"
+	"the clock counts guest instructions, as with --icount.\n"
+	"\n"
+	"  --linux stable|newest|FILE\n"
+	"                      Debian's cloud kernel of stable (default) or unstable, fetched once\n"
+	"                      by apt and kept, or any kernel's image for x86-64\n"
+	"  --linux-again       ask Debian whether there is a newer kernel than the one kept\n"
+	"  --linux-args WORDS  more for Linux's command line\n"
+	"  --linux-output FILE write what the program wrote to standard output on Linux to FILE\n"
+	"  --boot-timeout SECONDS\n"
+	"                      how long Linux may take to boot (default 300)\n"
+	"  --repeat N          run N times on each side: median and spread\n" USAGE_COMMON
+	"  -q, --quiet         nothing on standard error but what went wrong\n" USAGE_END
+	"Exit status: the program's own when it ended the same way with the same output on both;\n"
+	"3 when it did not; 124 after --timeout; 125 when vmtree, QEMU or a kernel failed, or\n"
+	"Linux could not be fetched; 126 when PROGRAM cannot be run; 127 when it was not found.\n";
 
 static int bad(const char *option, const char *value, const char *wanted)
 {
@@ -88,7 +117,7 @@ static int parse_memory(struct options *options, const char *value)
 	return -1;
 }
 
-static int parse_timeout(struct options *options, const char *value)
+static int parse_seconds(const char *option, int64_t *ns, const char *value)
 {
 	char *end;
 
@@ -96,10 +125,22 @@ static int parse_timeout(struct options *options, const char *value)
 	double seconds = strtod(value, &end);
 	if (end == value || *end || errno || !isfinite(seconds) || seconds <= 0 ||
 		seconds > MAX_TIMEOUT)
-		return bad("--timeout", value, "must be a number of seconds, more than 0");
-	options->timeout_ns = (int64_t)(seconds * 1e9);
-	if (options->timeout_ns == 0)
-		options->timeout_ns = 1;
+		return bad(option, value, "must be a number of seconds, more than 0");
+	*ns = (int64_t)(seconds * 1e9);
+	if (*ns == 0)
+		*ns = 1;
+	return -1;
+}
+
+static int parse_repeat(struct options *options, const char *value)
+{
+	char *end;
+
+	errno = 0;
+	long count = strtol(value, &end, 10);
+	if (end == value || *end || errno || count < 1 || count > MAX_REPEAT)
+		return bad("--repeat", value, "must be a number from 1 to 1000");
+	options->repeat = (unsigned)count;
 	return -1;
 }
 
@@ -168,25 +209,44 @@ enum {
 	OPTION_ENV,
 	OPTION_CWD,
 	OPTION_DUMP,
+	OPTION_LINUX,
+	OPTION_LINUX_AGAIN,
+	OPTION_LINUX_ARGS,
+	OPTION_LINUX_OUTPUT,
+	OPTION_BOOT_TIMEOUT,
+	OPTION_REPEAT,
 	OPTION_VERSION
 };
 
-static const struct option known[] = {
-	{"cpus", required_argument, NULL, OPTION_CPUS},
-	{"memory", required_argument, NULL, OPTION_MEMORY},
-	{"icount", no_argument, NULL, OPTION_ICOUNT},
-	{"accel", required_argument, NULL, OPTION_ACCEL},
+#define KNOWN_COMMON                                      \
+	{"cpus", required_argument, NULL, OPTION_CPUS},     \
+	{"memory", required_argument, NULL, OPTION_MEMORY}, \
+	{"icount", no_argument, NULL, OPTION_ICOUNT},       \
+	{"accel", required_argument, NULL, OPTION_ACCEL},   \
+	{"file", required_argument, NULL, OPTION_FILE},     \
+	{"json", required_argument, NULL, OPTION_JSON},     \
+	{"timeout", required_argument, NULL, OPTION_TIMEOUT}, \
+	{"env", required_argument, NULL, OPTION_ENV},       \
+	{"cwd", required_argument, NULL, OPTION_CWD},       \
+	{"quiet", no_argument, NULL, 'q'},                  \
+	{"help", no_argument, NULL, 'h'},                   \
+	{"version", no_argument, NULL, OPTION_VERSION},     \
+	{NULL, 0, NULL, 0}
+
+static const struct option known_run[] = {
 	{"device", required_argument, NULL, OPTION_DEVICE},
-	{"file", required_argument, NULL, OPTION_FILE},
-	{"json", required_argument, NULL, OPTION_JSON},
-	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
-	{"env", required_argument, NULL, OPTION_ENV},
-	{"cwd", required_argument, NULL, OPTION_CWD},
 	{"dump-at-exit", no_argument, NULL, OPTION_DUMP},
-	{"quiet", no_argument, NULL, 'q'},
-	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, OPTION_VERSION},
-	{NULL, 0, NULL, 0},
+	KNOWN_COMMON,
+};
+
+static const struct option known_compare[] = {
+	{"linux", required_argument, NULL, OPTION_LINUX},
+	{"linux-again", no_argument, NULL, OPTION_LINUX_AGAIN},
+	{"linux-args", required_argument, NULL, OPTION_LINUX_ARGS},
+	{"linux-output", required_argument, NULL, OPTION_LINUX_OUTPUT},
+	{"boot-timeout", required_argument, NULL, OPTION_BOOT_TIMEOUT},
+	{"repeat", required_argument, NULL, OPTION_REPEAT},
+	KNOWN_COMMON,
 };
 
 static int show(const char *text)
@@ -214,7 +274,7 @@ static int parse_one(struct options *options, int option, char *value)
 		options->json = value;
 		return *value ? -1 : bad("--json", "''", "names no file");
 	case OPTION_TIMEOUT:
-		return parse_timeout(options, value);
+		return parse_seconds("--timeout", &options->timeout_ns, value);
 	case OPTION_ENV:
 		return parse_env(options, value);
 	case OPTION_DUMP:
@@ -226,37 +286,40 @@ static int parse_one(struct options *options, int option, char *value)
 	case 'q':
 		options->quiet = true;
 		return -1;
+	case OPTION_LINUX:
+		options->linux_kernel = value;
+		return *value ? -1 : bad("--linux", "''", "must be stable, newest or a kernel's image");
+	case OPTION_LINUX_AGAIN:
+		options->linux_again = true;
+		return -1;
+	case OPTION_LINUX_ARGS:
+		options->linux_args = value;
+		return -1;
+	case OPTION_LINUX_OUTPUT:
+		options->linux_output = value;
+		return *value ? -1 : bad("--linux-output", "''", "names no file");
+	case OPTION_BOOT_TIMEOUT:
+		return parse_seconds("--boot-timeout", &options->boot_timeout_ns, value);
+	case OPTION_REPEAT:
+		return parse_repeat(options, value);
 	case 'h':
-		return show(usage);
+		return show(options->compare ? usage_compare : usage_run);
 	case OPTION_VERSION:
 		return show("vmtree " VMTREE_VERSION "\n");
 	}
 	return EXIT_FAILED;
 }
 
-int options_parse(struct options *options, int argc, char **argv)
+static int parse_words(struct options *options, int argc, char **argv)
 {
-	*options = (struct options){.cpus = 2, .memory_bytes = 1ULL << 30, .cwd = "/"};
-
-	if (argc >= 2 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")))
-		return show(usage);
-	if (argc >= 2 && !strcmp(argv[1], "--version"))
-		return show("vmtree " VMTREE_VERSION "\n");
-	if (argc < 2 || strcmp(argv[1], "run")) {
-		say("%s%swants: vmtree run [options] -- PROGRAM [ARGUMENTS]; --help says more",
-			argc < 2 ? "" : argv[1], argc < 2 ? "" : ": not a command; ");
-		return EXIT_FAILED;
-	}
-
 	// "+": the first word that is no option is the program, with or without "--" before it. The
 	// first ":": the messages are ours.
-	argc--;
-	argv++;
 	for (;;) {
 		int at = optind;
-		int option = getopt_long(argc, argv, "+:hq", known, NULL);
+		int option = getopt_long(
+			argc, argv, "+:hq", options->compare ? known_compare : known_run, NULL);
 		if (option == -1)
-			break;
+			return -1;
 		if (option == '?' || option == ':') {
 			say("%s: %s; --help lists the options", argv[at ? at : 1],
 				option == ':' ? "wants a value" : "not an option");
@@ -266,8 +329,31 @@ int options_parse(struct options *options, int argc, char **argv)
 		if (status >= 0)
 			return status;
 	}
+}
+
+int options_parse(struct options *options, int argc, char **argv)
+{
+	*options = (struct options){.cpus = 2, .memory_bytes = 1ULL << 30, .cwd = "/", .linux_kernel = "stable",
+		.boot_timeout_ns = 300000000000, .repeat = 1};
+
+	if (argc >= 2 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")))
+		return show(usage_run);
+	if (argc >= 2 && !strcmp(argv[1], "--version"))
+		return show("vmtree " VMTREE_VERSION "\n");
+	options->compare = argc >= 2 && !strcmp(argv[1], "compare");
+	if (argc < 2 || (!options->compare && strcmp(argv[1], "run"))) {
+		say("%s%swants: vmtree run [options] -- PROGRAM [ARGUMENTS], or vmtree compare; --help says more",
+			argc < 2 ? "" : argv[1], argc < 2 ? "" : ": not a command; ");
+		return EXIT_FAILED;
+	}
+
+	argc--;
+	argv++;
+	int status = parse_words(options, argc, argv);
+	if (status >= 0)
+		return status;
 	if (optind >= argc) {
-		say("no program given; wants: vmtree run [options] -- PROGRAM [ARGUMENTS]");
+		say("no program given; wants: vmtree %s [options] -- PROGRAM [ARGUMENTS]", argv[0]);
 		return EXIT_FAILED;
 	}
 	if (options->icount && options->accel == ACCEL_KVM) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The command line of `vmtree run`.
+// The command line of `vmtree run` and `vmtree compare`.
 #ifndef VMTREE_TOOLS_OPTIONS_H
 #define VMTREE_TOOLS_OPTIONS_H
 
@@ -13,6 +13,7 @@ struct file_option {
 };
 
 struct options {
+	bool compare; // the command: compare, not run
 	unsigned cpus;         // 1 to 8
 	uint64_t memory_bytes; // a multiple of 1 MiB
 	bool icount;
@@ -27,6 +28,13 @@ struct options {
 	size_t file_count;
 	const char **env;
 	size_t env_count;
+	// Of compare alone.
+	const char *linux_kernel;  // "stable", "newest" or a file
+	const char *linux_args;    // more for its command line; NULL: nothing
+	const char *linux_output;  // a file for what it wrote on Linux; NULL: none
+	bool linux_again;          // ask for a newer package
+	int64_t boot_timeout_ns;
+	unsigned repeat;           // 1 to 1000
 	char **program; // PROGRAM and its arguments, NULL at the end
 };
 

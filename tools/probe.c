@@ -49,12 +49,13 @@ static char *try_machine(const struct machine_setup *setup)
 	session.deadline = now_ns() + LIMIT;
 	session_run(&session);
 	char *reason = judge(&session);
-	text_free(&session.qemu);
+	session_free(&session);
 	control_free(&control);
 	return reason;
 }
 
-char *probe_kvm(const char *qemu, const char *kernel)
+// NULL when KVM works, or why it does not, in a few words; the caller frees them.
+static char *probe_kvm(const char *qemu, const char *kernel)
 {
 	int device = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (device < 0)
@@ -76,4 +77,16 @@ char *probe_kvm(const char *qemu, const char *kernel)
 			       : must_copy("no RAM disk to try it with");
 	close(setup.ramdisk);
 	return reason;
+}
+
+bool probe_accel(const struct options *options, const char *qemu, const char *kernel)
+{
+	if (options->accel != ACCEL_AUTO)
+		return options->accel == ACCEL_KVM;
+	char *reason = probe_kvm(qemu, kernel);
+	bool works = !reason;
+	if (reason && !options->quiet)
+		say("KVM does not work here (%s); using TCG", reason);
+	free(reason);
+	return works;
 }

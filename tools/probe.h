@@ -3,11 +3,11 @@
 #ifndef VMTREE_TOOLS_PROBE_H
 #define VMTREE_TOOLS_PROBE_H
 
-#include "base.h"
+#include "options.h"
 
-// Boots the reference kernel with KVM and lets it run a program of four instructions. Returns NULL
-// when that worked, or why it did not, in a few words; the caller frees them. Takes a tenth of a
-// second where KVM works, a second at most where it does not.
-char *probe_kvm(const char *qemu, const char *kernel);
+// Whether to use KVM, by the options and, where they leave it open, by a try: the reference kernel is booted with KVM
+// and runs a program of four instructions. That takes a tenth of a second where KVM works, a second at most where it does
+// not; a line then says why.
+bool probe_accel(const struct options *options, const char *qemu, const char *kernel);
 
 #endif

@@ -30,7 +30,9 @@ static const struct row fault_rows[] = {
 
 static const struct row memory_rows[] = {
 	{"pages resident, peak", "pages_resident_peak", PAGES},
+	{"pages resident, when it ends", "pages_resident_last", PAGES},
 	{"page tables, peak", "table_bytes_peak", BYTES},
+	{"page tables, when it ends", "table_bytes_last", BYTES},
 	{"page tables, at the end", "table_bytes_end", BYTES},
 	{"attribute arrays, peak", "id_array_bytes_peak", BYTES},
 	{"attribute arrays, at the end", "id_array_bytes_end", BYTES},
@@ -54,8 +56,7 @@ static const struct row machine_rows[] = {
 	{"frames not returned at exit", "frames_lost", PAGES},
 };
 
-// "1,234,567"
-static const char *grouped(uint64_t value, char *text, size_t room)
+const char *report_grouped(uint64_t value, char *text, size_t room)
 {
 	char *at = text + room - 1;
 
@@ -71,8 +72,7 @@ static const char *grouped(uint64_t value, char *text, size_t room)
 	return at;
 }
 
-// "48.2 MiB"
-static void print_size(struct text *text, uint64_t bytes)
+void report_size(struct text *text, uint64_t bytes)
 {
 	static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
 	double value = (double)bytes;
@@ -90,10 +90,10 @@ static void print_row(struct text *text, const struct row *row, uint64_t value)
 	char digits[40];
 
 	text_print(text, "    %-*s%*s", LABEL_WIDTH, row->label, VALUE_WIDTH,
-		grouped(value, digits, sizeof(digits)));
+		report_grouped(value, digits, sizeof(digits)));
 	if (row->unit != COUNT && value) {
 		text_add(text, "   ", 3);
-		print_size(text, row->unit == PAGES ? value * PAGE : value);
+		report_size(text, row->unit == PAGES ? value * PAGE : value);
 	}
 	text_add(text, "\n", 1);
 }
@@ -112,7 +112,7 @@ static void print_rows(struct text *text, const struct control *control, const c
 	}
 	if (all && rows == fault_rows)
 		text_print(text, "  %-*s%*s\n", LABEL_WIDTH + 2, title, VALUE_WIDTH,
-			grouped(sum, digits, sizeof(digits)));
+			report_grouped(sum, digits, sizeof(digits)));
 	else
 		text_print(text, "  %s\n", title);
 	for (size_t i = 0; i < count; i++) {
@@ -131,7 +131,7 @@ static void print_head(struct text *text, const struct report *report)
 
 	text_print(text, "vmtree %s  %s on %u CPU%s, ", VMTREE_VERSION, options->program[0],
 		options->cpus, options->cpus == 1 ? "" : "s");
-	print_size(text, options->memory_bytes);
+	report_size(text, options->memory_bytes);
 	text_print(text, ", %s%s\n", report->kvm ? "KVM" : "TCG",
 		options->icount ? ", instructions counted" : "");
 	if (control->ending == ENDING_SIGNAL)

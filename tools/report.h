@@ -14,11 +14,12 @@ struct report {
 	int status; // that the command exits with
 };
 
+// Figures for people.
+const char *report_grouped(uint64_t value, char *text, size_t room); // "1,234,567", somewhere in `text`
+void report_size(struct text *text, uint64_t bytes);                  // "48.2 MiB"
+
 void report_print(const struct report *report);
 
-// Whether a file could be written there, tried before the program runs. Returns 0, or -1 after one
-// line.
-int report_check_json(const char *path);
 // Writes the file whole or not at all. Returns 0, or -1 after one line.
 int report_write_json(const struct report *report, const char *path);
 

@@ -18,6 +18,7 @@
 #define GRACE      (3 * SECOND) // for QEMU to end by itself after the kernel said that it is done
 #define DRAIN      (SECOND / 2) // for delivering the last output after the machine was stopped
 #define QEMU_LIMIT 65536        // bytes kept of what QEMU says
+#define CONSOLE    16384        // bytes of the kernel's console of which at least the last half is kept
 #define FRAME_DATA 4096         // bytes of standard input in a frame
 #define FRAME_HEAD 2
 
@@ -40,9 +41,10 @@ struct loop {
 	struct session *session;
 	struct relay relays[2];
 	struct feeder feeder;
+	bool console_over;
 	bool stopping; // the end is decided: only what is already there is still delivered
 	// Moments on now_ns()'s clock; 0: not set.
-	int64_t deadline; // the caller's
+	int64_t deadline, boot_deadline; // the caller's
 	int64_t kill_at;  // QEMU should have ended by itself
 	int64_t leave_at; // nothing is delivered any more
 };
@@ -160,7 +162,26 @@ static void on_qemu(struct session *session)
 		text_add(&session->qemu, data, length);
 }
 
-enum { POLL_RELAY, POLL_CONTROL = POLL_RELAY + 2, POLL_QEMU, POLL_INPUT, POLL_SIGNALS, POLLS };
+// What the kernel says on its console comes out of the socket that takes its input. False when nothing more was there.
+static bool on_console(struct loop *loop)
+{
+	struct text *console = &loop->session->console;
+	char data[CONSOLE / 2];
+
+	ssize_t got = recv(loop->session->machine->input, data, sizeof(data), MSG_DONTWAIT);
+	if (got <= 0) {
+		loop->console_over = got == 0 || (errno != EINTR && errno != EAGAIN);
+		return false;
+	}
+	if (console->length + (size_t)got > CONSOLE) {
+		memmove(console->data, console->data + console->length - CONSOLE / 2, CONSOLE / 2);
+		console->length = CONSOLE / 2;
+	}
+	text_add(console, data, (size_t)got);
+	return true;
+}
+
+enum { POLL_RELAY, POLL_CONTROL = POLL_RELAY + 2, POLL_QEMU, POLL_INPUT, POLL_CONSOLE, POLL_SIGNALS, POLLS };
 
 static void prepare(struct loop *loop, struct pollfd *polls)
 {
@@ -183,6 +204,8 @@ static void prepare(struct loop *loop, struct pollfd *polls)
 	else // not before the kernel is ready: what comes earlier is lost in the serial port
 		polls[POLL_INPUT] = (struct pollfd){
 			.fd = session->control->booted ? feeder->from : -1, .events = POLLIN};
+	polls[POLL_CONSOLE] = (struct pollfd){
+		.fd = loop->console_over ? -1 : session->machine->input, .events = POLLIN};
 	polls[POLL_SIGNALS] =
 		(struct pollfd){.fd = loop->stopping ? -1 : session->signals, .events = POLLIN};
 }
@@ -206,6 +229,8 @@ static void serve(struct loop *loop, const struct pollfd *polls)
 		on_control(loop);
 	if (polls[POLL_QEMU].revents)
 		on_qemu(loop->session);
+	if (polls[POLL_CONSOLE].revents)
+		(void)on_console(loop);
 	if (polls[POLL_INPUT].revents) {
 		if (feeder->start < feeder->end)
 			feeder_write(loop, feeder);
@@ -226,6 +251,7 @@ static int wait_time(const struct loop *loop)
 {
 	int64_t next = earlier(loop->leave_at, earlier(loop->kill_at, loop->deadline));
 
+	next = earlier(next, loop->boot_deadline);
 	if (!next)
 		return -1;
 	int64_t left = next - now_ns();
@@ -251,6 +277,12 @@ static bool check_time(struct loop *loop)
 		loop->deadline = 0;
 		finish(loop, SESSION_TIMEOUT);
 	}
+	if (loop->session->control->booted)
+		loop->boot_deadline = 0;
+	if (loop->boot_deadline && now >= loop->boot_deadline) {
+		loop->boot_deadline = 0;
+		finish(loop, SESSION_NO_BOOT);
+	}
 	return true;
 }
 
@@ -273,6 +305,7 @@ void session_run(struct session *session)
 
 	loop->session = session;
 	loop->deadline = session->deadline;
+	loop->boot_deadline = session->boot_deadline;
 	loop->relays[0].from = &session->machine->output;
 	loop->relays[0].to = session->output;
 	loop->relays[1].from = &session->machine->error;
@@ -289,8 +322,17 @@ void session_run(struct session *session)
 		if (!check_time(loop))
 			break;
 	}
+	// QEMU is gone or about to be: what the kernel said last lies in the socket.
+	while (session->machine->input >= 0 && on_console(loop))
+		;
 	machine_stop(session->machine);
 	free(loop);
+}
+
+void session_free(struct session *session)
+{
+	text_free(&session->qemu);
+	text_free(&session->console);
 }
 
 char *session_qemu_line(const struct session *session)

@@ -2,7 +2,7 @@
 /*
  * Figures of the whole machine: sums over all spaces that live or have lived.
  *
- * dead_lock guards the sums of the dead and the peaks. Nothing is locked under it.
+ * dead_lock guards the sums of the dead, the peaks and the last sums. Nothing is locked under it.
  */
 #include "mm_internal.h"
 #include <kernel/spinlock.h>
@@ -11,6 +11,7 @@
 static struct spinlock dead_lock = SPINLOCK_INIT;
 static struct vmt_space_stats dead; /* what only grows, of spaces that are gone */
 static uint64_t resident_peak, table_bytes_peak, array_bytes_peak;
+static uint64_t resident_last, table_bytes_last, array_bytes_last;
 static uint64_t created, ended;
 
 /* Adds what only grows. */
@@ -115,6 +116,19 @@ void totals_space_ends(struct mm *mm)
 	spin_unlock(&dead_lock);
 }
 
+void mm_totals_note_last(void)
+{
+	struct vmt_space_stats sum;
+
+	memset(&sum, 0, sizeof(sum));
+	sum_living(&sum);
+	spin_lock(&dead_lock);
+	resident_last = sum.resident_pages;
+	table_bytes_last = sum.table_bytes;
+	array_bytes_last = sum.array_bytes;
+	spin_unlock(&dead_lock);
+}
+
 void mm_totals_get(struct mm_totals *totals)
 {
 	memset(totals, 0, sizeof(*totals));
@@ -126,6 +140,9 @@ void mm_totals_get(struct mm_totals *totals)
 	totals->resident_pages_peak = resident_peak;
 	totals->table_bytes_peak = table_bytes_peak;
 	totals->array_bytes_peak = array_bytes_peak;
+	totals->resident_pages_last = resident_last;
+	totals->table_bytes_last = table_bytes_last;
+	totals->array_bytes_last = array_bytes_last;
 	spin_unlock(&dead_lock);
 	fault_totals(totals);
 	tlb_totals(totals);

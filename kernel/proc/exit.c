@@ -185,8 +185,11 @@ void thread_exit(int code)
 	struct thread *t = current_thread();
 
 	if (begin_exit(t, code)) {
-		if (t->process->pid == PROGRAM_PID && dump_at_exit && current()->mm)
-			mm_dump(current()->mm);
+		if (t->process->pid == PROGRAM_PID && current()->mm) {
+			mm_totals_note_last();
+			if (dump_at_exit)
+				mm_dump(current()->mm);
+		}
 		release_process(t->process);
 	}
 	release_thread(t);

@@ -37,9 +37,12 @@ static void print_faults(const struct vmt_space_stats *s)
 static void print_memory(const struct mm_totals *t)
 {
 	stat("pages_resident_peak", t->resident_pages_peak);
+	stat("pages_resident_last", t->resident_pages_last);
 	stat("table_bytes_peak", t->table_bytes_peak);
+	stat("table_bytes_last", t->table_bytes_last);
 	stat("table_bytes_end", t->sum.table_bytes);
 	stat("id_array_bytes_peak", t->array_bytes_peak);
+	stat("id_array_bytes_last", t->array_bytes_last);
 	stat("id_array_bytes_end", t->sum.array_bytes);
 	stat("tables_allocated", t->sum.tables_allocated);
 	stat("tables_freed", t->sum.tables_freed);

@@ -130,7 +130,8 @@ def surroundings(where):
 
 
 def help_texts():
-    for words, part in [(["--help"], "usage: vmtree run"), (["run", "-h"], "--icount"), (["--version"], "vmtree ")]:
+    for words, part in [(["--help"], "usage: vmtree run"), (["run", "-h"], "--icount"),
+                        (["compare", "-h"], "--repeat N"), (["--version"], "vmtree ")]:
         result = vmtree(*words)
         check(" ".join(words), result.status == 0 and part in clip(result.out) and not result.err, str(result))
     result = command("sh", "-c", f"'{COMMAND}' --help > /dev/full")

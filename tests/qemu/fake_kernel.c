@@ -131,6 +131,8 @@ static const struct {
 	{"exit", "exit 5\n", NULL, 1},
 	{"signal", "signal 11 1\n", NULL, 1},
 	{"killed", "killed 7 some program\nexit 0\n", NULL, 1},
+	{"lacks", "syscall 449 futex_waitv 3\nexit 1\n", NULL, 1},
+	{"refuses", "exit 1\nstat madvise_refused 2\nstat killed_for_memory 1\n", NULL, 1},
 	{"panic", "panic it went wrong\n", NULL, 0},
 	{"lost", "exit 0\nstat frames_lost 3\nstat kmem_lost_bytes 0\n", NULL, 0},
 	{"lost-failed", "exit 9\nstat frames_lost 3\nstat kmem_lost_bytes 0\n", NULL, 0},
@@ -158,6 +160,11 @@ void fake_main(const struct start_info *info)
 		;
 	if (equal(order, "silent"))
 		stop();
+	if (equal(order, "stuck")) {
+		put(COM1, "one line\r\nand the last one\r\n");
+		for (;;)
+			;
+	}
 	put(CONTROL, "boot fake\n");
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		if (!equal(order, cases[i].name))

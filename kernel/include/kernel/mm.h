@@ -229,6 +229,8 @@ struct mm_totals {
 	 * destroyed, and at this call; never less than any one space's own peak.
 	 */
 	uint64_t resident_pages_peak, table_bytes_peak, array_bytes_peak;
+	/* The sums at mm_totals_note_last(). */
+	uint64_t resident_pages_last, table_bytes_last, array_bytes_last;
 	uint64_t frames_used_peak; /* of all RAM, by anybody; to within 16 frames for each CPU */
 	uint64_t huge_allocated, huge_refused; /* blocks of 2 MiB for huge pages */
 	uint64_t faults;           /* page faults of programs and of the kernel for them */
@@ -243,6 +245,8 @@ struct mm_totals {
 };
 
 void mm_totals_get(struct mm_totals *totals);
+/* The first program ends and has its memory still. */
+void mm_totals_note_last(void);
 
 /* Prints the address space on the control stream, a `dump` line for each area and run of entries. May sleep. */
 void mm_dump(struct mm *mm);
