@@ -7,7 +7,8 @@
 #   make bench      what the page-table layer and secondaries cost on this machine, in nanoseconds
 #   make proof      runs what the tables of docs/proof.md and docs/conflicts.md are made of, and writes them
 #   make soak       explores interleavings until it is interrupted (or HOURS=8): more and more preemptions, random ones
-#   make fuzz       the fuzzers, FUZZ_SECONDS for each page size; what they find new goes to fuzz/corpus
+#   make fuzz       the fuzzers of the library and of the reference kernel, FUZZ_SECONDS each; what is new goes to
+#                   their corpora
 #   make clean      removes the build folder
 #
 # run, check and check-fast install the Debian packages that are missing (as root), or name them and stop.
@@ -15,7 +16,7 @@
 BUILD ?= build
 FUZZ_SECONDS ?= 300
 
-.PHONY: all run check check-fast bench proof soak fuzz clean
+.PHONY: all run check check-fast bench proof soak fuzz fuzz-library fuzz-kernel clean
 
 all:
 	@scripts/setup.sh build
@@ -52,10 +53,19 @@ soak:
 	@scripts/build.sh $(BUILD)
 	@python3 explorer/soak.py $(BUILD)/explore --hours $(or $(HOURS),0)
 
-fuzz:
+fuzz: fuzz-library fuzz-kernel
+
+fuzz-library:
 	@scripts/setup.sh fuzz
 	@mkdir -p $(BUILD)
 	@scripts/fuzz.sh $(BUILD)/fuzz-clang $(FUZZ_SECONDS)
+
+fuzz-kernel:
+	@scripts/setup.sh
+	@scripts/build.sh $(BUILD)
+	@ninja -C $(BUILD) fuzz/kernel/kernel-coverage.elf
+	@python3 fuzz/kernel/fuzz.py $(BUILD)/vmtree $(BUILD)/fuzz/kernel/kernel-fuzz \
+		$(BUILD)/fuzz/kernel/kernel-coverage.elf fuzz/kernel/corpus.txt $(FUZZ_SECONDS)
 
 clean:
 	rm -rf $(BUILD)

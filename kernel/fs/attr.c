@@ -179,10 +179,10 @@ long sys_utimensat(long dirfd, long path, long times, long flags)
 {
 	struct timespec t[2] = { { 0, UTIME_NOW }, { 0, UTIME_NOW } };
 
-	if ((int)flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
-		return -EINVAL;
 	if (times && copy_from_user(t, (uint64_t)times, sizeof(t)))
 		return -EFAULT;
+	if ((int)flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+		return -EINVAL;
 	if (!path && (int)dirfd != AT_FDCWD)
 		return times_of_fd((int)dirfd, t);
 	return times_at((int)dirfd, (uint64_t)path, t, (int)flags);

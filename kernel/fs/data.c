@@ -218,23 +218,28 @@ ssize_t file_read_at(struct file *f, void *buf, size_t n, uint64_t offset)
 	return (ssize_t)done;
 }
 
+uint64_t file_map_limit(struct file *f)
+{
+	return f->ops == &regular_ops ? (uint64_t)INT64_MAX : UINT64_MAX;
+}
+
 int file_map_object(struct file *f, unsigned int prot, bool shared, unsigned int *prot_max,
 	struct vmt_object **object)
 {
 	*prot_max = VMT_RWX;
 	if (!(f->access & FILE_READ))
 		return -EACCES;
+	if (shared && !(f->access & FILE_WRITE)) {
+		if (prot & VMT_WRITE)
+			return -EACCES;
+		*prot_max = VMT_READ | VMT_EXEC;
+	}
 	if (S_ISCHR(inode_mode(f->inode)) && f->inode->rdev == DEV_ZERO) {
 		*object = NULL;
 		return 0;
 	}
 	if (f->ops != &regular_ops)
 		return -ENODEV;
-	if (shared && !(f->access & FILE_WRITE)) {
-		if (prot & VMT_WRITE)
-			return -EACCES;
-		*prot_max = VMT_READ | VMT_EXEC;
-	}
 	/* Full order with the later look at the size in a fault; pairs with data_set_size. */
 	atomic_store_explicit(&f->inode->mapped, true, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);

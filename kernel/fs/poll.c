@@ -156,6 +156,8 @@ static long poll_user(uint64_t address, unsigned int n, uint64_t deadline)
 
 	if (n > MIN(process_rlimit(RLIMIT_NOFILE), (uint64_t)POLL_MAX))
 		return -EINVAL;
+	if (!user_range_ok(address, n * sizeof(*fds)))
+		return -EFAULT; /* also of no descriptors at all */
 	fds = kmalloc((n + 1) * sizeof(*fds));
 	if (!fds)
 		return -ENOMEM;

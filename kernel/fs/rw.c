@@ -11,9 +11,11 @@ static ssize_t transfer(struct file *f, struct io *io, uint64_t *pos, bool write
 {
 	if (!(f->access & (write ? FILE_WRITE : FILE_READ)))
 		return -EBADF;
-	if (write)
-		return f->ops->write ? f->ops->write(f, io, pos) : -EINVAL;
-	return f->ops->read ? f->ops->read(f, io, *pos) : -EINVAL;
+	if (write ? !f->ops->write : !f->ops->read)
+		return -EINVAL;
+	if (io->outside)
+		return -EFAULT;
+	return write ? f->ops->write(f, io, pos) : f->ops->read(f, io, *pos);
 }
 
 static ssize_t transfer_at_position(struct file *f, struct io *io, bool write)
@@ -61,14 +63,10 @@ static ssize_t transfer_fd(int fd, struct io *io, const int64_t *offset, bool wr
 static ssize_t transfer_buffer(long fd, long buf, long count, const int64_t *offset, bool write)
 {
 	struct iovec v = { (uint64_t)buf, (uint64_t)count };
-	struct io io = { .vec = &v };
+	struct io io = { .vec = &v, .outside = !user_range_ok(v.base, v.len) };
 
-	if (count < 0)
-		return -EINVAL;
 	v.len = MIN(v.len, IO_MAX);
 	io.left = v.len;
-	if (!user_range_ok(v.base, v.len))
-		return -EFAULT;
 	return transfer_fd((int)fd, &io, offset, write);
 }
 
@@ -98,9 +96,10 @@ static int vector_from_user(struct iovec *vec, uint64_t address, unsigned int co
 	*total = 0;
 	if (copy_from_user(vec, address, count * sizeof(*vec)))
 		return -EFAULT;
-	for (unsigned int i = 0; i < count; i++) {
+	for (unsigned int i = 0; i < count; i++)
 		if (vec[i].len > INT64_MAX)
 			return -EINVAL;
+	for (unsigned int i = 0; i < count; i++) {
 		if (!user_range_ok(vec[i].base, vec[i].len))
 			return -EFAULT;
 		vec[i].len = MIN(vec[i].len, IO_MAX - *total);
@@ -221,9 +220,12 @@ static long set_size(struct inode *inode, int64_t size)
 
 long sys_ftruncate(long fd, long size)
 {
-	struct file *f = fd_get((int)fd);
+	struct file *f;
 	long err;
 
+	if (size < 0)
+		return -EINVAL;
+	f = fd_get((int)fd);
 	if (!f)
 		return -EBADF;
 	if (!(f->access & FILE_WRITE) || f->ops != &regular_ops)

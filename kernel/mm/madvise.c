@@ -55,9 +55,7 @@ static int advise_areas(struct mm *mm, uint64_t start, uint64_t end, area_fn *fn
 	return err;
 }
 
-/* MADV_POPULATE_*: every page is touched, so that the access cannot fail for want of memory later.
- */
-static int advise_populate(struct mm *mm, uint64_t start, uint64_t end, vmt_prot access)
+static int populate_area(struct mm *mm, uint64_t start, uint64_t end, vmt_prot access)
 {
 	for (; start < end; start += PAGE_SIZE) {
 		enum vmt_status s = mm_try(vmt_fault(mm->space, start, access, NULL));
@@ -77,6 +75,24 @@ static int advise_populate(struct mm *mm, uint64_t start, uint64_t end, vmt_prot
 		}
 	}
 	return 0;
+}
+
+/*
+ * MADV_POPULATE_*: every page is touched, so that the access cannot fail for want of memory later.
+ * The right must have been asked for: that what can be written can be read too is the
+ * hardware's doing.
+ */
+static int advise_populate(struct mm *mm, uint64_t start, uint64_t end, vmt_prot access)
+{
+	struct vmt_area a;
+	int err = 0;
+
+	for (; start < end && !err; start = a.end) {
+		if (mm_try(vmt_area_find(mm->space, start, &a)) != VMT_OK || a.start > start)
+			return -ENOMEM;
+		err = a.prot & access ? populate_area(mm, start, MIN(end, a.end), access) : -EINVAL;
+	}
+	return err;
 }
 
 /* What a function of the library that carries advice out looks like. */

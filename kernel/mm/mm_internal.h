@@ -33,6 +33,11 @@ void tlb_totals(struct mm_totals *totals);
 
 void port_totals(struct mm_totals *totals);
 
+/* ---- residence.c ---- */
+
+/* -ENOMEM unless every page of the range is mapped. */
+int check_mapped(struct mm *mm, uint64_t start, uint64_t end);
+
 /* ---- huge.c ---- */
 
 #define HUGE_SIZE (2UL << 20)

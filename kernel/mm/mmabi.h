@@ -20,6 +20,7 @@
 #define MAP_FIXED           0x10
 #define MAP_ANONYMOUS       0x20
 #define MAP_32BIT           0x40
+#define MAP_ABOVE4G         0x80
 #define MAP_GROWSDOWN       0x0100
 #define MAP_DENYWRITE       0x0800
 #define MAP_EXECUTABLE      0x1000
@@ -31,12 +32,14 @@
 #define MAP_HUGETLB         0x40000
 #define MAP_FIXED_NOREPLACE 0x100000
 #define MAP_UNINITIALIZED   0x4000000
+#define MAP_HUGE_SIZES      0x7c000000 /* bits of the sizes of huge pages */
 
 /* What MAP_SHARED_VALIDATE lets pass. */
 #define MAP_SHARED_KNOWN                                                                     \
 	(MAP_TYPE | MAP_FIXED | MAP_32BIT | MAP_GROWSDOWN | MAP_DENYWRITE | MAP_EXECUTABLE | \
 		MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK |       \
-		MAP_HUGETLB | MAP_FIXED_NOREPLACE)
+		MAP_HUGETLB | MAP_FIXED_NOREPLACE | MAP_ABOVE4G | MAP_UNINITIALIZED |        \
+		MAP_HUGE_SIZES)
 
 /* Where MAP_32BIT places. */
 #define MAP_32BIT_START 0x40000000UL

@@ -20,56 +20,92 @@ struct backing {
 _Static_assert(PROT_READ == VMT_READ && PROT_WRITE == VMT_WRITE && PROT_EXEC == VMT_EXEC,
 	"permissions are Linux's bits");
 
+/* The type of a mapping of memory. As on Linux all this is looked at after the place. */
 static int check_type(uint32_t flags)
 {
 	switch (flags & MAP_TYPE) {
 	case MAP_SHARED:
+		return flags & MAP_GROWSDOWN ? -EINVAL : 0;
 	case MAP_PRIVATE:
 		return 0;
-	case MAP_SHARED_VALIDATE:
-		if (flags & MAP_ANONYMOUS)
-			return -EINVAL;
-		return flags & ~(uint32_t)MAP_SHARED_KNOWN ? -EOPNOTSUPP : 0;
 	default:
 		return -EINVAL;
 	}
 }
 
-/* Finds out what is to be mapped; file mappings check how the file was opened. */
-static int get_backing(int fd, uint32_t flags, vmt_prot prot, uint64_t offset, struct backing *b)
+/* And of a file: how it was opened, and what MAP_SHARED_VALIDATE does not know. */
+static int check_file(
+	struct file *f, uint64_t flags, const struct vmt_map_request *r, uint64_t offset)
 {
-	struct file *f;
+	uint64_t limit = file_map_limit(f);
+
+	if (r->length > limit || offset > limit - r->length)
+		return -EOVERFLOW;
+	switch (flags & MAP_TYPE) {
+	case MAP_SHARED_VALIDATE:
+		return flags & ~(uint64_t)MAP_SHARED_KNOWN ? -EOPNOTSUPP : 0;
+	case MAP_SHARED:
+	case MAP_PRIVATE:
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* Finds out what is to be mapped. f: NULL for memory. */
+static int get_backing(struct file *f, uint64_t flags, const struct vmt_map_request *r,
+	uint64_t offset, struct backing *b)
+{
 	int err;
 
 	*b = (struct backing){
-		.offset = offset,
 		.prot_max = VMT_RWX,
 		.shared = (flags & MAP_TYPE) != MAP_PRIVATE,
 	};
-	if (flags & MAP_ANONYMOUS) {
-		b->offset = 0;
-		return b->shared && flags & MAP_GROWSDOWN ? -EINVAL : 0;
-	}
-	f = fd_get(fd);
 	if (!f)
-		return -EBADF;
-	err = flags & (MAP_GROWSDOWN | MAP_HUGETLB)
-		      ? -EINVAL
-		      : file_map_object(f, prot, b->shared, &b->prot_max, &b->object);
-	file_put(f);
-	if (!err && !b->object)
-		b->offset = 0; /* /dev/zero: anonymous memory */
+		return check_type((uint32_t)flags);
+	err = check_file(f, flags, r, offset);
+	if (!err)
+		err = file_map_object(f, r->prot, b->shared, &b->prot_max, &b->object);
+	if (!err && flags & MAP_GROWSDOWN)
+		err = -EINVAL;
+	if (!err && b->object) /* not /dev/zero: anonymous memory */
+		b->offset = offset;
 	return err;
 }
 
 /* An address that is asked for: where it may not be. 0, or the error. */
-static int check_fixed(uint64_t address, uint64_t length)
+static int check_fixed(struct mm *mm, uint64_t address, uint64_t length, uint32_t flags)
 {
+	struct vmt_area a;
+
+	if (flags & MAP_HUGETLB && address % HUGE_SIZE)
+		return -EINVAL;
 	if (address > USER_END - length)
 		return -ENOMEM;
 	if (address % PAGE_SIZE)
 		return -EINVAL;
-	return address < MM_LOWEST ? -EPERM : 0;
+	if (address < MM_LOWEST)
+		return -EPERM;
+	/* Only to say so before what else is wrong: the mapping itself looks again. */
+	if (flags & MAP_FIXED_NOREPLACE &&
+		mm_try(vmt_area_find(mm->space, address, &a)) == VMT_OK &&
+		a.start < address + length)
+		return -EEXIST;
+	return 0;
+}
+
+/* Length and place, before anything is said of what is mapped. */
+static int check_range(struct mm *mm, const struct vmt_map_request *r, bool empty, uint32_t flags)
+{
+	if (empty)
+		return -EINVAL;
+	if (r->length == 0 || r->length > USER_END ||
+		(flags & MAP_HUGETLB && ALIGN_UP(r->length, HUGE_SIZE) > USER_END))
+		return -ENOMEM;
+	return flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)
+		       ? check_fixed(mm, r->addr, r->length, flags)
+		       : 0;
 }
 
 /*
@@ -101,10 +137,7 @@ static long map(struct mm *mm, struct vmt_map_request *r, uint32_t flags)
 	bool promised = shared ? !r->object : data; /* memory that has to come from somewhere */
 	enum vmt_status s;
 	uint64_t at;
-	int err = fixed ? check_fixed(r->addr, r->length) : 0;
 
-	if (err)
-		return err;
 	if (!limit_allows(mm, r->length, data))
 		return -ENOMEM;
 	if (promised && !(flags & MAP_NORESERVE) && !commit_allows(r->length))
@@ -144,42 +177,40 @@ static uint32_t request_flags(struct mm *mm, uint32_t flags, bool shared)
 	return f;
 }
 
-long sys_mmap(long addr, long len, long prot, long flags, long fd, long offset)
+long sys_mmap(long addr, long len, long prot, long flags_arg, long fd, long offset)
 {
 	struct mm *mm = current()->mm;
-	uint64_t length = ALIGN_UP((uint64_t)len, PAGE_SIZE);
+	uint32_t flags = (uint32_t)flags_arg;
 	struct vmt_map_request r = {
 		.addr = (uint64_t)addr,
-		.length = length,
+		.length = ALIGN_UP((uint64_t)len, PAGE_SIZE),
 		.prot = (vmt_prot)prot & VMT_RWX,
 	};
-	struct backing b;
-	int err;
+	struct backing b = {0};
+	struct file *f = NULL;
 	long result;
 
 	if ((uint64_t)offset % PAGE_SIZE)
 		return -EINVAL;
-	if (flags & MAP_ANONYMOUS && flags & MAP_HUGETLB)
-		return -ENOMEM; /* as where no huge pages were set aside */
-	err = get_backing((int)fd, (uint32_t)flags, r.prot, (uint64_t)offset, &b);
-	if (!err && len == 0)
-		err = -EINVAL;
-	if (!err && (length == 0 || length > USER_END))
-		err = -ENOMEM;
-	if (!err && (uint64_t)offset + length < length && !(flags & MAP_ANONYMOUS))
-		err = -EOVERFLOW;
-	if (!err)
-		err = check_type((uint32_t)flags);
-	if (err) {
-		if (b.object)
-			vmt_object_put(b.object);
-		return err;
+	if (!(flags & MAP_ANONYMOUS)) {
+		f = fd_get((int)fd);
+		if (!f)
+			return -EBADF;
 	}
-	r.prot_max = b.prot_max;
-	r.object = b.object;
-	r.offset = b.offset;
-	r.flags = request_flags(mm, (uint32_t)flags, b.shared);
-	result = map(mm, &r, (uint32_t)flags);
+	result = f && flags & MAP_HUGETLB ? -EINVAL : check_range(mm, &r, len == 0, flags);
+	if (!result)
+		result = get_backing(f, (uint64_t)flags_arg, &r, (uint64_t)offset, &b);
+	if (f)
+		file_put(f);
+	if (!result && flags & MAP_HUGETLB)
+		result = -ENOMEM; /* as where no huge pages were set aside */
+	if (!result) {
+		r.prot_max = b.prot_max;
+		r.object = b.object;
+		r.offset = b.offset;
+		r.flags = request_flags(mm, flags, b.shared);
+		result = map(mm, &r, flags);
+	}
 	if (b.object)
 		vmt_object_put(b.object);
 	return result;

@@ -33,16 +33,12 @@ static long do_move(struct mm *mm, const struct move *m, uint32_t flags, uint64_
 	return s == VMT_OK ? (long)result : move_errno(s);
 }
 
-/* To an address of the program's choice. */
-static long move_fixed(struct mm *mm, const struct move *m, uint64_t to)
+/* An address of the program's choice: looked at before what is to be moved there. */
+static int check_fixed(const struct move *m, uint64_t to)
 {
-	if (to % PAGE_SIZE || m->new_length > USER_END || to > USER_END - m->new_length)
+	if (to % PAGE_SIZE || to > USER_END - m->new_length)
 		return -EINVAL;
-	if (to < m->from + m->old_length && m->from < to + m->new_length)
-		return -EINVAL;
-	if (to < MM_LOWEST)
-		return -EPERM;
-	return do_move(mm, m, VMT_MOVE_MAY_MOVE | VMT_MOVE_FIXED, to);
+	return to < m->from + m->old_length && m->from < to + m->new_length ? -EINVAL : 0;
 }
 
 /* Smaller, or the same: only the end goes, which may be of several mappings. */
@@ -51,6 +47,8 @@ static long shrink(struct mm *mm, const struct move *m)
 	uint64_t cut = m->old_length - m->new_length;
 	enum vmt_status s = VMT_OK;
 
+	if (m->old_length > USER_END - m->from)
+		return -EINVAL;
 	if (cut) {
 		mm_note_size(mm, cut);
 		s = mm_change(vmt_unmap(mm->space, m->from + m->new_length, cut));
@@ -58,12 +56,29 @@ static long shrink(struct mm *mm, const struct move *m)
 	return s == VMT_OK ? (long)m->from : mm_errno(s);
 }
 
+/* What is cut off goes first, as on Linux, and only it may be of several mappings. */
+static long move_fixed(struct mm *mm, struct move *m, const struct vmt_area *a, uint64_t to)
+{
+	if (m->old_length > m->new_length) {
+		long result = shrink(mm, m);
+
+		if (result < 0)
+			return result;
+		m->old_length = m->new_length;
+	}
+	if (m->old_length > a->end - m->from)
+		return -EFAULT; /* more than one mapping */
+	if (to < MM_LOWEST)
+		return -EPERM;
+	return do_move(mm, m, VMT_MOVE_MAY_MOVE | VMT_MOVE_FIXED, to);
+}
+
 static long grow(struct mm *mm, const struct move *m, const struct vmt_area *a, bool may_move)
 {
 	uint64_t more = m->new_length - m->old_length;
 	bool data = a->prot & VMT_WRITE && !(a->flags & VMT_MAP_SHARED);
 
-	if (a->end < m->from + m->old_length)
+	if (m->old_length > a->end - m->from)
 		return -EFAULT; /* more than one mapping */
 	if (!limit_allows(mm, more, data))
 		return -ENOMEM;
@@ -87,15 +102,17 @@ long sys_mremap(long addr, long old_len, long new_len, long flags, long new_addr
 		return -EINVAL;
 	if (m.from % PAGE_SIZE || m.new_length == 0 || m.new_length > USER_END)
 		return -EINVAL;
-	if (m.from >= USER_END || m.old_length > USER_END - m.from)
-		return fixed ? -EINVAL : -EFAULT;
+	if (fixed && check_fixed(&m, (uint64_t)new_addr))
+		return -EINVAL;
+	if (m.from >= USER_END)
+		return -EFAULT;
 	if (mm_try(vmt_area_find(mm->space, m.from, &a)) != VMT_OK || a.start > m.from)
 		return -EFAULT;
 	/* Length 0 asks for a second mapping, which only shared memory can have. */
 	if (m.old_length == 0 && (!(a.flags & VMT_MAP_SHARED) || !may_move))
 		return -EINVAL;
 	if (fixed)
-		return move_fixed(mm, &m, (uint64_t)new_addr);
+		return move_fixed(mm, &m, &a, (uint64_t)new_addr);
 	if (m.new_length <= m.old_length)
 		return shrink(mm, &m);
 	return grow(mm, &m, &a, may_move);

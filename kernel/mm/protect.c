@@ -46,7 +46,7 @@ long sys_mprotect(long addr, long len, long protection)
 {
 	struct mm *mm = current()->mm;
 	uint64_t start = (uint64_t)addr, length = ALIGN_UP((uint64_t)len, PAGE_SIZE);
-	uint32_t prot = (uint32_t)protection, grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
+	uint64_t prot = (uint64_t)protection, grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
 	uint64_t end = start + length;
 	int err;
 
@@ -57,10 +57,10 @@ long sys_mprotect(long addr, long len, long protection)
 		return 0;
 	if (end <= start)
 		return -ENOMEM;
-	if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM))
+	if (prot & ~(uint64_t)(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM))
 		return -EINVAL;
-	if (grows == PROT_GROWSUP)
-		return -EINVAL; /* nothing grows up on x86-64 */
+	if (grows == PROT_GROWSUP) /* nothing grows up on x86-64 */
+		return check_mapped(mm, start, start + PAGE_SIZE) ? -ENOMEM : -EINVAL;
 	if (grows) {
 		err = grows_down_start(mm, &start, end);
 		if (err)
@@ -71,7 +71,8 @@ long sys_mprotect(long addr, long len, long protection)
 	if (prot & PROT_WRITE && !commit_allows_write(mm, start, end))
 		return -ENOMEM;
 	if (end > start)
-		err = mm_errno(mm_change(vmt_protect(mm->space, start, end - start, prot & VMT_RWX)));
+		err = mm_errno(mm_change(
+			vmt_protect(mm->space, start, end - start, (vmt_prot)prot & VMT_RWX)));
 	else
 		err = -ENOMEM;
 	return err ? err : (uint64_t)addr + length > USER_END ? -ENOMEM : 0;
@@ -111,7 +112,8 @@ long sys_brk(long address)
 			done = brk_grow(mm, old_end, new_end);
 		} else if (new_end < old_end) {
 			mm_note_size(mm, old_end - new_end);
-			done = mm_change(vmt_unmap(mm->space, new_end, old_end - new_end)) == VMT_OK;
+			done = mm_change(vmt_unmap(mm->space, new_end, old_end - new_end)) ==
+			       VMT_OK;
 		} else {
 			done = true;
 		}

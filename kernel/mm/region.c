@@ -110,10 +110,11 @@ void mm_kinds_get(struct mm *mm, struct mm_kinds *kinds)
 }
 
 /* The page that a shared futex lies in, as the program itself would reach it. */
-static enum vmt_status futex_page(struct mm *mm, uint64_t address, uint64_t *pa)
+static enum vmt_status futex_page(struct mm *mm, uint64_t address, uint64_t *pa, bool *writable)
 {
 	enum vmt_status s = mm_try(vmt_page_get(mm->space, address, VMT_WRITE, pa));
 
+	*writable = s == VMT_OK;
 	if (s == VMT_ERR_ACCESS)
 		s = mm_try(vmt_page_get(mm->space, address, VMT_READ, pa));
 	*pa = ALIGN_DOWN(*pa, PAGE_SIZE);
@@ -125,6 +126,7 @@ int futex_key_get(struct futex_key *key, uint64_t address, bool shared)
 	struct mm *mm = current()->mm;
 	enum vmt_status s;
 	uint64_t pa = 0;
+	bool writable;
 
 	*key = (struct futex_key){(uint64_t)mm, address};
 	if (address % 4)
@@ -133,7 +135,7 @@ int futex_key_get(struct futex_key *key, uint64_t address, bool shared)
 		return -EFAULT;
 	if (!shared)
 		return 0;
-	s = futex_page(mm, address, &pa);
+	s = futex_page(mm, address, &pa, &writable);
 	if (s != VMT_OK)
 		return s == VMT_ERR_NO_MEMORY ? -ENOMEM : -EFAULT;
 	/* Relaxed: constant while we have a reference. */
@@ -142,9 +144,12 @@ int futex_key_get(struct futex_key *key, uint64_t address, bool shared)
 		*key = (struct futex_key){pa | 1, address % PAGE_SIZE};
 		return 0;
 	}
-	/* A page of the mm's own, whatever it once was a copy of. */
+	/*
+	 * A page of the mm's own, whatever it once was a copy of. As on Linux, what nobody can
+	 * write is no futex.
+	 */
 	vmt_page_put(the_vmt, pa);
-	return 0;
+	return writable ? 0 : -EFAULT;
 }
 
 void futex_key_put(struct futex_key *key)

@@ -13,8 +13,7 @@
 #include <kernel/task.h>
 #include <kernel/uaccess.h>
 
-/* -ENOMEM unless every page of the range is mapped. */
-static int check_mapped(struct mm *mm, uint64_t start, uint64_t end)
+int check_mapped(struct mm *mm, uint64_t start, uint64_t end)
 {
 	struct vmt_area a;
 
@@ -79,27 +78,30 @@ long sys_mincore(long addr, long len, long user_vec)
 	if (!user_range_ok(vec, length >> PAGE_SHIFT))
 		return -EFAULT;
 	while (start < end) {
-		uint64_t stop = MIN(end, start + MINCORE_PAGES * PAGE_SIZE), at = start;
+		uint64_t stop = MIN(end, start + MINCORE_PAGES * PAGE_SIZE), at = start, next = at;
 
-		while (at < stop) {
-			at = mincore_run(mm, at, stop, pages + ((at - start) >> PAGE_SHIFT));
-			if (!at)
-				return -ENOMEM;
+		while (at < stop && next) {
+			next = mincore_run(mm, at, stop, pages + ((at - start) >> PAGE_SHIFT));
+			at = next ? next : at;
 		}
-		if (copy_to_user(vec, pages, (stop - start) >> PAGE_SHIFT))
+		/* What lies before a hole is told all the same. */
+		if (copy_to_user(vec, pages, (at - start) >> PAGE_SHIFT))
 			return -EFAULT;
-		vec += (stop - start) >> PAGE_SHIFT;
-		start = stop;
+		if (!next)
+			return -ENOMEM;
+		vec += (at - start) >> PAGE_SHIFT;
+		start = at;
 	}
 	return 0;
 }
 
 /* Files are their memory: there is nowhere to write to. The arguments are checked. */
-long sys_msync(long addr, long len, long flags)
+long sys_msync(long addr, long len, long flags_arg)
 {
+	unsigned int flags = (unsigned int)flags_arg;
 	uint64_t start = (uint64_t)addr, end = start + ALIGN_UP((uint64_t)len, PAGE_SIZE);
 
-	if (flags & ~(long)(MS_ASYNC | MS_INVALIDATE | MS_SYNC) || start % PAGE_SIZE)
+	if (flags & ~(unsigned int)(MS_ASYNC | MS_INVALIDATE | MS_SYNC) || start % PAGE_SIZE)
 		return -EINVAL;
 	if (flags & MS_ASYNC && flags & MS_SYNC)
 		return -EINVAL;
@@ -120,24 +122,33 @@ static int lock_range(long addr, long len, uint64_t *start, uint64_t *end)
 	return *end < *start ? -EINVAL : 0;
 }
 
-/* Populates what can be; a page that no access is allowed to is locked as it is. */
-static int populate_range(struct mm *mm, uint64_t start, uint64_t end)
+static int populate_area(struct mm *mm, const struct vmt_area *a, uint64_t start, uint64_t end)
 {
-	while (start < end) {
-		struct vmt_area a;
-		uint64_t done = 0, stop;
-		enum vmt_status s;
+	uint64_t done = 0;
+	enum vmt_status s;
 
+	if (!a->prot)
+		return -ENOMEM; /* locked, but its pages cannot be had */
+	s = mm_try(vmt_populate(mm->space, start, end - start, &done));
+	if (s == VMT_OK || s == VMT_ERR_UNMAPPED)
+		return 0;
+	return s == VMT_ERR_NO_MEMORY ? -EAGAIN : -ENOMEM;
+}
+
+/* Up to the first area that cannot be populated; `all`: passes by those. */
+static int populate_range(struct mm *mm, uint64_t start, uint64_t end, bool all)
+{
+	struct vmt_area a;
+	int err;
+
+	for (; start < end; start = a.end) {
 		if (mm_try(vmt_area_find(mm->space, start, &a)) != VMT_OK || a.start >= end)
 			return 0;
-		start = MAX(start, a.start);
-		stop = MIN(end, a.end);
-		if (a.prot) {
-			s = mm_try(vmt_populate(mm->space, start, stop - start, &done));
-			if (s != VMT_OK && s != VMT_ERR_UNMAPPED)
-				return s == VMT_ERR_NO_MEMORY ? -EAGAIN : -ENOMEM;
-		}
-		start = stop;
+		err = populate_area(mm, &a, MAX(start, a.start), MIN(end, a.end));
+		if (err && !all)
+			return err;
+		if (process_fatal_pending())
+			return -EINTR;
 	}
 	return 0;
 }
@@ -151,7 +162,7 @@ static long do_mlock(long addr, long len, bool on_fault)
 	if (!err)
 		err = check_mapped(mm, start, end);
 	if (!err && !on_fault)
-		err = populate_range(mm, start, end);
+		err = populate_range(mm, start, end, false);
 	return err;
 }
 
@@ -162,7 +173,7 @@ long sys_mlock(long addr, long len)
 
 long sys_mlock2(long addr, long len, long flags)
 {
-	if (flags & ~(long)MLOCK_ONFAULT)
+	if ((unsigned int)flags & ~(unsigned int)MLOCK_ONFAULT)
 		return -EINVAL;
 	return do_mlock(addr, len, flags & MLOCK_ONFAULT);
 }
@@ -175,19 +186,19 @@ long sys_munlock(long addr, long len)
 	return err ? err : check_mapped(current()->mm, start, end);
 }
 
-long sys_mlockall(long flags)
+long sys_mlockall(long flags_arg)
 {
+	unsigned int flags = (unsigned int)flags_arg;
 	struct mm *mm = current()->mm;
 
-	if (!flags || flags & ~(long)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) ||
+	if (!flags || flags & ~(unsigned int)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) ||
 		flags == MCL_ONFAULT)
 		return -EINVAL;
 	/* Relaxed: a mapping that is made at the same time may or may not be populated. */
 	atomic_store_explicit(&mm->lock_future, (flags & MCL_FUTURE) && !(flags & MCL_ONFAULT),
 		memory_order_relaxed);
 	if (flags & MCL_CURRENT && !(flags & MCL_ONFAULT))
-		populate_range(
-			mm, 0, USER_END); /* as on Linux, pages that cannot be are no error */
+		populate_range(mm, 0, USER_END, true);
 	return 0;
 }
 

@@ -444,6 +444,10 @@ static long futex_wake_op(struct futex_pair *p)
 
 	if (err)
 		return err;
+	if (!operate(p->value, 0, &old)) {
+		err = -ENOSYS; /* before the word is looked at, as Linux */
+		goto out;
+	}
 	for (;;) {
 		lock_two(p->b1, p->b2);
 		err = change_word(p, &old);

@@ -111,10 +111,10 @@ long sys_setitimer(long a_which, long a_new, long a_old)
 	struct itimerval it = {0};
 	uint64_t value, interval, old_value, old_interval;
 
-	if ((int)a_which != ITIMER_REAL)
-		return -EINVAL;
 	if (a_new && copy_from_user(&it, (uint64_t)a_new, sizeof(it)))
 		return -EFAULT;
+	if ((int)a_which != ITIMER_REAL)
+		return -EINVAL;
 	if (timeval_ns(it.value_sec, it.value_usec, &value) ||
 		timeval_ns(it.interval_sec, it.interval_usec, &interval))
 		return -EINVAL;

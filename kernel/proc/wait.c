@@ -191,8 +191,6 @@ long sys_waitid(long a_type, long a_id, long a_info, long a_options, long a_rusa
 	if (w.type == P_PGID && !w.id)
 		w.id = own_pgid();
 	result = do_wait(&w);
-	if (result < 0)
-		return result;
 	if (result > 0) {
 		info.si_signo = SIGCHLD;
 		info.si_code = w.code;
@@ -201,9 +199,9 @@ long sys_waitid(long a_type, long a_id, long a_info, long a_options, long a_rusa
 		if (rusage_to_user((uint64_t)a_rusage, &w))
 			return -EFAULT;
 	}
-	/* Only the members that waitid is to set, as Linux. */
+	/* Only the members that waitid is to set, as Linux, and zeroes where there is no child. */
 	if (a_info && (copy_to_user((uint64_t)a_info, &info, 12) ||
 			      copy_to_user((uint64_t)a_info + 16, &info.child, 12)))
 		return -EFAULT;
-	return 0;
+	return result < 0 ? result : 0;
 }

@@ -44,6 +44,7 @@ struct io {
 	size_t skip; /* bytes of *vec already done */
 	size_t left; /* bytes still to move, in all */
 	bool kernel;
+	bool outside; /* the range reaches beyond user space: -EFAULT, once the file is found fit */
 };
 
 /*
@@ -244,6 +245,9 @@ int file_open_exec(int dirfd, const char *path, unsigned int lookup_flags, struc
  * than n only at the end of the file.
  */
 ssize_t file_read_at(struct file *f, void *buf, size_t n, uint64_t offset);
+
+/* For mmap(2): no mapping shows bytes of the file beyond this offset. */
+uint64_t file_map_limit(struct file *f);
 
 /*
  * For mmap(2): may this file be mapped so? prot and *prot_max are VMT_READ, VMT_WRITE and VMT_EXEC;
