@@ -9,8 +9,8 @@ import sys
 
 FAILING = ["--without", "FLUSH_UNDER_LOCK", "r06"]
 WORDS = "a page that was released can still be used"
-REDUCED = ["C2", "E2-fork-against-faults", "r02-reference-to-leaving", "r05", "r06", "r16", "r22", "r23", "C3", "C5", "E3",
-           "B2-written-while-coming"]
+REDUCED = ["C2", "E2-fork-against-faults", "r02-reference-to-leaving", "r05", "r06", "r16", "r22", "r23", "C3", "C5",
+           "E3", "B2-written-while-coming"]
 
 failures = []
 
