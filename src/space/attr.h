@@ -37,7 +37,6 @@
 #define BACKING_CHUNK	  128
 #define BACKING_CHUNKS	  2048
 #define BACKING_LISTS	  16
-#define BACKING_BATCH	  8
 
 // Faults read what it says; that is in another line than the uses, which each table that is made or mapped over counts.
 struct backing {
@@ -165,33 +164,28 @@ static void backing_free(struct vmt *vmt, uint32_t id)
 	backing_put(vmt, backing_own_list(vmt), id, id);
 }
 
-// Takes up to `most` out of a list, linked; 0: it is empty.
-static uint32_t backing_take(struct vmt *vmt, struct backing_list *list, unsigned most, uint32_t *last)
+// Takes one out of a list; 0: it is empty.
+static uint32_t backing_take(struct vmt *vmt, struct backing_list *list)
 {
-	uint32_t first;
+	uint32_t id;
 
 	spin_lock(vmt->port, &list->lock);
-	first = *last = list->first;
-	if (first) {
-		while (--most && backing_of(vmt, *last)->next)
-			*last = backing_of(vmt, *last)->next;
-		list->first = backing_of(vmt, *last)->next;
-	}
+	id = list->first;
+	if (id)
+		list->first = backing_of(vmt, id)->next;
 	spin_unlock(vmt->port, &list->lock);
-	return first;
+	return id;
 }
 
-// From the CPU's own list, or with a few more for that from another.
+// From the CPU's own list, or from another. No more than one is taken: what were on its way from list to list would be
+// missed by who looks through them all.
 static uint32_t backing_alloc(struct vmt *vmt)
 {
 	struct backing_list *all = vmt->backings->free, *own = backing_own_list(vmt);
-	uint32_t last, id = backing_take(vmt, own, 1, &last);
+	uint32_t id = backing_take(vmt, own);
 
-	for (unsigned i = 1; i < BACKING_LISTS && !id; i++) {
-		id = backing_take(vmt, &all[(unsigned)(own - all + i) % BACKING_LISTS], BACKING_BATCH, &last);
-		if (id && id != last)
-			backing_put(vmt, own, backing_of(vmt, id)->next, last);
-	}
+	for (unsigned i = 1; i < BACKING_LISTS && !id; i++)
+		id = backing_take(vmt, &all[(unsigned)(own - all + i) % BACKING_LISTS]);
 	return id;
 }
 

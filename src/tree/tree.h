@@ -147,9 +147,10 @@ static inline int64_t count_sum(const struct vmt_tree *tree, size_t offset)
 //
 // Each CPU counts exactly, and tells the others, in one sum for all, only when its own part has changed by a certain
 // amount. So who wants to know whether a peak is reached, before every unmap, reads one line that is seldom written,
-// and not the lines of all CPUs. Relaxed, all of it: statistics.
+// and not the lines of all CPUs. What a CPU has told is never more than there is, so no peak is seen that never was.
+// Relaxed, all of it: statistics.
 
-// By less than this a CPU's part differs from what it has told.
+// By less than this a CPU's part is more than what it has told.
 static inline int64_t size_slack(enum size size)
 {
 	return size == SIZE_RESIDENT ? 64 : size == SIZE_TABLES ? 8 : 8 * (int64_t)(FMT_SLOTS * sizeof(uint32_t));
@@ -176,9 +177,9 @@ static inline void size_changed(struct vmt_tree *tree, struct vmt_cpu *cpu, enum
 {
 	int64_t more = size_counted(cpu, size) - cpu->told[size];
 
-	// In one comparison: -slack < more < slack.
-	if ((uint64_t)(more + size_slack(size) - 1) > (uint64_t)(2 * size_slack(size) - 2))
-		size_tell(tree, cpu, size, more);
+	// In one comparison: less than 0, or too much. Half is kept back, so that not every change has to be told.
+	if ((uint64_t)more >= (uint64_t)size_slack(size))
+		size_tell(tree, cpu, size, more - size_slack(size) / 2);
 }
 
 // The total, but for what other CPUs have not told yet. Preemption is off.

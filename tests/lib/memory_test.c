@@ -118,6 +118,31 @@ static void peak_of_others(struct env *env)
 	lib_expect_bare(env, env->space);
 }
 
+static void populate_64_release_63(struct sim_cpu *cpu, void *arg)
+{
+	struct env *env = arg;
+
+	(void)cpu;
+	env->ops->populate(env->space, BASE, 64 * PAGE, &populated);
+	env->ops->release(env->space, BASE, 63 * PAGE);
+}
+
+// What another CPU has given up again does not count on top of what comes later: there were never more than 64.
+static void peak_that_never_was(struct env *env)
+{
+	struct vmt_space_stats stats;
+	uint64_t done;
+
+	lib_map(env, BASE, 200 * PAGE, RW, 0);
+	sim_cpu_run(env->machine, 1, populate_64_release_63, env);
+	sim_cpu_join(env->machine, 1);
+	OK(env->ops->populate(env->space, BASE + 100 * PAGE, 63 * PAGE, &done));
+	OK(env->ops->release(env->space, BASE, 200 * PAGE));
+	env->ops->space_stats(env->space, &stats);
+	assert_in_range(stats.resident_peak, 1, 64);
+	lib_expect_bare(env, env->space);
+}
+
 static void populate(struct env *env)
 {
 	uint64_t done, base = BASE;
@@ -484,6 +509,7 @@ int main(int argc, char **argv)
 		{.name = "permissions", .run = permissions, .hard = 1},
 		{.name = "zero page", .run = zero_page},
 		{.name = "peak of others", .run = peak_of_others},
+		{.name = "peak that never was", .run = peak_that_never_was},
 		{.name = "populate", .run = populate},
 		{.name = "fork", .run = fork_copies, .hard = 1},
 		{.name = "fork survives the parent", .run = fork_survives_parent},
