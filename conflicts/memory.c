@@ -72,6 +72,18 @@ uint32_t seen_before(const volatile void *p, size_t bytes, enum access access, c
 	return 0;
 }
 
+uint64_t seen_load(uint32_t token, int order, uint64_t last)
+{
+	(void)token, (void)order;
+	return last;
+}
+
+bool seen_to_fail(uint32_t token, int order, uint64_t expected, uint64_t *last)
+{
+	(void)token, (void)order;
+	return *last != expected;
+}
+
 void seen_after(uint32_t token, enum access access, int order, uint64_t old, uint64_t value)
 {
 	(void)token, (void)access, (void)order, (void)old, (void)value;

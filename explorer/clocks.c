@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Happens-before, by vector clocks. Each CPU has a clock; each place remembers when each CPU has last read and written
-// it, plainly and atomically, and what a CPU that acquires there learns. Two accesses to one place race if one of them
-// writes, one of them is plain, and neither comes before the other.
-//
-// A relaxed store ends a release sequence, also one of the same CPU (C++20 and C23; C11 was kinder).
+// it, plainly and atomically. Two accesses to one place race if one of them writes, one of them is plain, and neither
+// comes before the other. What a CPU learns from which store: weak.c.
 #include <string.h>
 
 #include "explore.h"
@@ -11,10 +9,11 @@
 struct past {
 	uint32_t execution;	// of an earlier one: as if zero
 	struct clock read, write, atomic_read, atomic_write;
-	struct clock released;
 };
 
 static struct past pasts[XP_PLACES];
+// Who has filled each frame when it was allocated.
+static struct { uint32_t execution, at; unsigned who; } filled[XP_FRAMES];
 static struct clock clocks[XP_CLOCKS];
 static uint32_t execution;
 
@@ -65,6 +64,42 @@ static unsigned unordered(const struct clock *did, unsigned who)
 	return XP_CLOCKS;
 }
 
+// Does somebody with this knowledge see what the frame was filled with?
+static bool sees_fill(uint32_t place, const struct clock *knows)
+{
+	unsigned frame = place < XP_PLACE_META ? xp_place_frame(place) : XP_FRAMES;
+
+	return frame == XP_FRAMES || filled[frame].execution != execution ||
+	       filled[frame].at <= knows->at[filled[frame].who];
+}
+
+void xp_clocks_fill(unsigned who, unsigned frame)
+{
+	filled[frame].execution = execution;
+	filled[frame].who = who;
+	filled[frame].at = clocks[who].at[who];
+}
+
+void xp_clocks_hardware(const struct clock *knows, uint32_t place, enum access access)
+{
+	const struct past *past = past_of(place);
+	bool written = sees_fill(place, knows), read = true;
+	char name[64];
+
+	// With a protection off the scenario has to say it by itself.
+	if (!xp_exploring() || vmt_without)
+		return;
+	for (unsigned i = 0; i < XP_CLOCKS; i++) {
+		written &= past->write.at[i] <= knows->at[i];
+		read &= past->read.at[i] <= knows->at[i] || !(access & XP_WRITE);
+	}
+	if (written && read)
+		return;
+	xp_memory_name(place, name, sizeof(name));
+	xp_fail("an MMU leads to what %s: %s", written ? "is written while it may still be read" :
+		"may not be written yet", name);
+}
+
 static void check(const struct clock *did, unsigned who, uint32_t place, const char *what)
 {
 	unsigned other = unordered(did, who);
@@ -79,11 +114,23 @@ static void check(const struct clock *did, unsigned who, uint32_t place, const c
 	xp_fail_frame(XP_RACED, xp_place_frame(place), "a data race: %s, with CPU %u: %s", what, other, name);
 }
 
+static void check_fill(unsigned who, uint32_t place)
+{
+	char name[64];
+
+	if (sees_fill(place, &clocks[who]))
+		return;
+	xp_memory_name(place, name, sizeof(name));
+	xp_fail("a data race: an access after a frame was filled, with CPU %u: %s", filled[xp_place_frame(place)].who,
+		name);
+}
+
 void xp_clocks_access(unsigned who, uint32_t place, unsigned count, enum access access, bool atomic)
 {
 	for (uint32_t at = place; at < place + count; at++) {
 		struct past *past = past_of(at);
 
+		check_fill(who, at);
 		check(&past->write, who, at, access & XP_WRITE ? "two writes" : "a read after a write");
 		if (access & XP_WRITE)
 			check(&past->read, who, at, "a write after a read");
@@ -95,25 +142,6 @@ void xp_clocks_access(unsigned who, uint32_t place, unsigned count, enum access 
 			(atomic ? &past->atomic_read : &past->read)->at[who] = clocks[who].at[who];
 		if (access & XP_WRITE)
 			(atomic ? &past->atomic_write : &past->write)->at[who] = clocks[who].at[who];
-	}
-}
-
-void xp_clocks_order(unsigned who, uint32_t place, enum access access, int order)
-{
-	struct past *past = past_of(place);
-	bool acquire = order == __ATOMIC_ACQUIRE || order == __ATOMIC_ACQ_REL || order == __ATOMIC_SEQ_CST ||
-		       order == __ATOMIC_CONSUME;
-	bool release = order == __ATOMIC_RELEASE || order == __ATOMIC_ACQ_REL || order == __ATOMIC_SEQ_CST;
-
-	if (access & XP_READ && acquire)
-		xp_clock_join(&clocks[who], &past->released);
-	if (!(access & XP_WRITE))
-		return;
-	if (!(access & XP_READ)) // a store; a read-modify-write goes on with the sequence that it reads from
-		memset(&past->released, 0, sizeof(past->released));
-	if (release) {
-		xp_clock_join(&past->released, &clocks[who]);
-		xp_clock_tick(who);
 	}
 }
 

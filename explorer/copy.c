@@ -65,6 +65,7 @@ static void move(const struct vmt_copy *copy, bool good)
 
 		xp_happened(xp_place(from), XP_READ);
 		atomic_store_explicit(to, good ? bytes : GARBAGE, memory_order_relaxed);
+		xp_weak_plain(xp_place(to), 1);
 		xp_happened(xp_place(to), XP_WRITE);
 	}
 }

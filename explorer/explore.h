@@ -5,6 +5,9 @@
 //	runtime.c	each access of the library comes by here (../instrument)
 //	memory.c	frames, their metadata and the heap: what is free, what is poisoned, what is left over
 //	clocks.c	happens-before: data races, and accesses that are not over when their memory is freed
+//	weak.c		which stores an atomic load may read, and what is learned from them
+//	litmus.c	tests of that
+//	orders.c	which orders are asked for where
 //	mmu.c, mmu_device.c	the hostile MMUs of the CPUs, and those of devices
 //	device.c, copy.c	devices, and what copies pages to their memory and back (device.h)
 //	port.c		the port that the library is given
@@ -19,8 +22,8 @@
 // *visible*: at a place that, in some execution so far, one CPU has written and another (or an MMU) has accessed. Other
 // events commute with all that others do, so a schedule that stops at them says nothing new.
 //
-// An execution is deterministic but for the choices of the scheduler. Memory is sequentially consistent; orders that
-// the source asks for too weakly show as data races only where plain accesses depend on them.
+// An execution is deterministic but for the choices of the scheduler. Memory is sequentially consistent, or as weak as
+// C11 permits (weak.c).
 #ifndef EXPLORER_EXPLORE_H
 #define EXPLORER_EXPLORE_H
 
@@ -45,7 +48,7 @@
 struct scenario {
 	const char *name;	// its number in docs/races.md, those of the second list with an r; and what it is
 	const char *about;	// one line
-	const char *without;	// the protection whose absence must be found
+	const char *without;	// the protection whose absence must be found; NULL: none, but orders (orders.txt)
 	const char *words;	// ... and what the scenario itself says then: xp_demand, or a claim
 	bool bytes;		// with a protection off stale translations are used, and the bytes have to speak
 	unsigned cpus;
@@ -171,10 +174,60 @@ void xp_clock_join(struct clock *to, const struct clock *from);
 void xp_clock_tick(unsigned who);
 // A plain or an atomic access; fails if it races.
 void xp_clocks_access(unsigned who, uint32_t place, unsigned count, enum access access, bool atomic);
-// The orders of an atomic access, after it.
-void xp_clocks_order(unsigned who, uint32_t place, enum access access, int order);
+// The frame's bytes have been written, for it was allocated.
+void xp_clocks_fill(unsigned who, unsigned frame);
+// An MMU leads there with this knowledge: what was written must be seen, and what was read must be over for a write.
+void xp_clocks_hardware(const struct clock *knows, uint32_t place, enum access access);
 // The frame is about to be freed: nobody may be in the middle of it.
 void xp_clocks_free(unsigned who, unsigned frame);
+
+// ---- Atomic accesses (weak.c) ------------------------------------------------------------------------------------
+
+// So many loads of an execution may return an older value than the last; 0: sequential consistency.
+extern unsigned xp_stale;
+#define XP_OLDER 7 // values that a location remembers behind the last
+
+struct xp_visible {
+	uint64_t value;
+	struct clock released;
+};
+
+void xp_weak_reset(void);
+unsigned xp_stale_spent(void);
+// An atomic load, where `last` is what memory has; a store, or with XP_BOTH a read-modify-write, after it. They do what
+// xp_happened does.
+uint64_t xp_weak_load(uint32_t place, unsigned bytes, uint64_t last, int order);
+void xp_weak_store(uint32_t place, unsigned bytes, enum access access, int order, uint64_t old, uint64_t value);
+// Does a compare-and-swap fail? Then it was a load. *seen is what memory has, and becomes what was read.
+bool xp_weak_compare(uint32_t place, unsigned bytes, int order, uint64_t expected, uint64_t *seen);
+void xp_weak_fence(int order);
+// The first word of a page that is copied: the last value.
+void xp_weak_copy(uint32_t place);
+// By an access of a program, whose MMU knows this.
+uint64_t xp_weak_load_hardware(uint32_t place, uint64_t last, const struct clock *knows);
+// All that somebody with this knowledge may read, the oldest first, and what was released with it. How many.
+unsigned xp_weak_visible(uint32_t place, uint64_t last, const struct clock *knows, struct xp_visible all[XP_OLDER + 1]);
+// Something else sees an older value that it may see: true, if the scheduler wants it.
+bool xp_weak_older(void);
+// A plain write; a frame is allocated.
+void xp_weak_plain(uint32_t place, unsigned count);
+void xp_weak_frame(unsigned frame);
+
+// Runs the litmus tests (litmus.c); 1: one ends as it must not.
+int xp_litmus(void);
+
+// ---- Orders (orders.c) -------------------------------------------------------------------------------------------
+
+// The order of an atomic access that is called from pc, or of a compare-and-swap that has failed there: the one that
+// was asked for, or a weaker one.
+int xp_order(const void *pc, bool failed, int order);
+const void *xp_order_at(void); // the last pc
+// An acquire there has read what was released here.
+void xp_order_pair(const void *released);
+extern bool xp_orders_noted;
+void xp_orders_print(void);
+// [failed:]ADDRESS,...=ORDER. False: it is not of this form.
+bool xp_orders_weaken(const char *text);
 
 // ---- MMU (mmu.c) -------------------------------------------------------------------------------------------------
 
@@ -194,7 +247,7 @@ enum vmt_status xp_write(uint64_t va, uint64_t value);
 void xp_write_if(uint64_t va, uint64_t value);
 // Tables have changed: the MMUs load what they can.
 void xp_mmu_load(void);
-void xp_mmu_flush(unsigned cpu, const struct vmt_flush *flush);
+void xp_mmu_flush(unsigned cpu, const struct vmt_flush *flush, unsigned sender);
 // The frame is about to be freed: no MMU may know the way to it.
 void xp_mmu_free(uint64_t pa);
 uint64_t xp_mmu_hash(void);
@@ -222,6 +275,9 @@ unsigned xp_running_cpus(void);	// how many the scenario has
 void xp_event(enum event event, uint32_t place, unsigned count, enum access access, bool always, const void *pc);
 // It has read or written: goes into the history of the CPU, and what was written into that of the place.
 void xp_happened(uint32_t place, enum access access);
+// What was written there last, as a number; it has read what was written there as this.
+uint64_t xp_version(uint32_t place);
+void xp_read_version(uint32_t place, uint64_t version);
 // Something that has no place went into the history of a CPU.
 void xp_remember(unsigned cpu, uint64_t what);
 uint64_t xp_history(unsigned cpu);
@@ -234,6 +290,8 @@ void xp_wait(bool (*ready)(unsigned cpu), const char *for_what);
 void xp_relax(bool (*also)(unsigned cpu), const void *pc);
 // Something that is no order of events can go in two ways; true: in the second.
 bool xp_either(void);
+// ... in so many, at most 8: in which, 0 the usual.
+unsigned xp_pick(unsigned ways);
 // While set, events are no scheduling points and belong to XP_GRACE, for what this CPU has left to it.
 void xp_grace(bool on, unsigned cpu);
 // Whose memory it is that is given back: the calling CPU's, or during xp_grace that one's.
@@ -253,8 +311,8 @@ enum outcome { XP_FINE, XP_FAILED, XP_CUT };
 struct xp_choice {
 	unsigned current;	// who was running; XP_CPUS: nobody can be said to be
 	bool goes_on;		// ... and it can go on
-	bool either;		// not a CPU is chosen, but 0 or 1
-	uint8_t enabled;	// a bit for each CPU that can
+	bool either;		// not a CPU is chosen, but one of several ways
+	uint8_t enabled;	// a bit for each CPU that can, or each way
 	uint64_t event;		// which event of the execution comes next
 };
 

@@ -9,6 +9,7 @@
 #include "tree/protections.h"
 
 #define PREEMPTIONS 2
+#define STALE	    2
 
 static const struct { const char *name; unsigned number; } protections[] = {
 #define PROTECTION(name) {#name, name},
@@ -39,6 +40,11 @@ static const char usage[] =
 	"  --random            random interleavings, with priorities, instead; needs a budget\n"
 	"  --seed N            with --random the first seed (1); alone this one interleaving again, with its steps\n"
 	"  --replay SCHEDULE   one interleaving again, as a failure has printed it (EVENT:CPU,...), with its steps\n"
+	"  --weak              loads may return older values, as C11 permits: at most 2 in one interleaving\n"
+	"  --stale N           --weak with at most N\n"
+	"  --litmus            small programs of which C11 says how they may end: the explorer's own test\n"
+	"  --orders            where which order was asked for, and which acquire has read from which release\n"
+	"  --weaken ADDR,...=O the accesses there (of --orders; with failed: before them, where they fail) have order O\n"
 	"  --budget N|Ns       at most N interleavings, or N seconds, for each scenario (0: none)\n"
 	"  --prove             nothing is found within the budget, and with its protection off (or that of --without)\n"
 	"                      each scenario fails at its own assertion; a line of docs/proof.md for each\n"
@@ -113,7 +119,7 @@ static unsigned parse_schedule(const char *text, struct xp_deviation *deviation,
 		if (*end != ':')
 			refuse("not a schedule", text);
 		deviation[count].cpu = (unsigned)number(end + 1, &end);
-		if (deviation[count++].cpu >= XP_CPUS || (*end && *end != ','))
+		if (deviation[count++].cpu > XP_OLDER || (*end && *end != ','))
 			refuse("not a schedule", text);
 		text = end + (*end == ',');
 	}
@@ -171,6 +177,8 @@ static int explore(const struct scenario *scenario, const struct options *option
 		printf(", %llu ends, %s", (unsigned long long)report.ends,
 		       report.exhausted ? "exhausted" : "not exhausted");
 	printf("\n");
+	if (xp_orders_noted)
+		xp_orders_print();
 	if (!failed)
 		return 0;
 	if (options->plan.random)
@@ -213,6 +221,11 @@ static int prove(const struct scenario *scenario, const struct options *options)
 		printf("%s: %s\n", scenario->name, on.result.message);
 		print_schedule(&on.result);
 		return 1;
+	}
+	if (!without) {
+		printf("| %s | %llu | %llu | %s | - | - | - | - |\n", scenario->name,
+		       (unsigned long long)on.schedules, (unsigned long long)on.ends, on.exhausted ? "yes" : "no");
+		return 0;
 	}
 	explore_without(scenario, without, options->plan, &off);
 	found = off.result.outcome == XP_FAILED && off.result.own &&
@@ -293,6 +306,19 @@ static int parse(char **arguments, struct options *options)
 			options->plan.random = true;
 		} else if (!strcmp(name, "--plain")) {
 			options->plan.plain = true;
+		} else if (!strcmp(name, "--weak")) {
+			xp_stale = STALE;
+		} else if (!strcmp(name, "--stale")) {
+			xp_stale = (unsigned)whole_number(value_of(arguments, &i));
+		} else if (!strcmp(name, "--litmus")) {
+			exit(xp_litmus());
+		} else if (!strcmp(name, "--orders")) {
+			xp_orders_noted = true;
+		} else if (!strcmp(name, "--weaken")) {
+			const char *value = value_of(arguments, &i);
+
+			if (!xp_orders_weaken(value))
+				refuse("not addresses and an order", value);
 		} else if (!strcmp(name, "--prove")) {
 			options->prove = true;
 		} else if (!strcmp(name, "--quiet")) {

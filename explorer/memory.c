@@ -53,6 +53,7 @@ void xp_memory_reset(void)
 	memset(memory.meta, 0, sizeof(memory.meta));
 	memset(memory.outside, 0, sizeof(memory.outside));
 	memset(taken, 0, sizeof(taken));
+	memset(freed_at, 0, sizeof(freed_at));
 	memset(line, NEVER, sizeof(line));
 	returned_count = 0;
 	block_used = false;
@@ -179,8 +180,11 @@ uint64_t xp_frame_alloc(bool zero, bool reuse)
 		return VMT_NO_FRAME;
 	taken[frame] = true;
 	// The allocator's own lock orders the free before this.
-	if (xp_exploring())
+	if (xp_exploring()) {
 		xp_clock_join(xp_clock(xp_clock_self()), &freed_at[frame]);
+		xp_clocks_fill(xp_clock_self(), frame);
+	}
+	xp_weak_frame(frame);
 	memset(memory.frame[frame], zero ? 0 : 0xa5, VMT_PAGE_SIZE);
 	return XP_RAM + frame * VMT_PAGE_SIZE;
 }
@@ -193,6 +197,11 @@ uint64_t xp_block_alloc(void)
 	block_used = true;
 	memset(&taken[XP_BLOCK], true, XP_FRAMES - XP_BLOCK);
 	memset(memory.frame[XP_BLOCK], 0, (XP_FRAMES - XP_BLOCK) * VMT_PAGE_SIZE);
+	for (unsigned frame = XP_BLOCK; frame < XP_FRAMES; frame++) {
+		if (xp_exploring())
+			xp_clocks_fill(xp_clock_self(), frame);
+		xp_weak_frame(frame);
+	}
 	return XP_RAM + XP_BLOCK * VMT_PAGE_SIZE;
 }
 

@@ -22,12 +22,15 @@
 #define DECODER sim_decode_sv39
 
 static struct identifier identifiers[XP_MMUS][SPACES];
+// What the MMU of each CPU sees whatever it walks. That of a device sees everything.
+static struct clock sees[XP_CPUS];
 uint64_t mmu_watched[WATCHED];
 unsigned mmu_watched_count;
 
 void xp_mmu_reset(void)
 {
 	memset(identifiers, 0, sizeof(identifiers));
+	memset(sees, 0, sizeof(sees));
 	mmu_watched_count = 0;
 }
 
@@ -45,7 +48,8 @@ static unsigned frame_number(uint64_t pa)
 
 // ---- Loading -----------------------------------------------------------------------------------------------------
 
-static void keep_table(struct identifier *id, unsigned at, unsigned level, uint64_t pa, bool doomed)
+static void keep_table(struct identifier *id, unsigned at, unsigned level, uint64_t pa, bool doomed,
+		       const struct clock *way)
 {
 	unsigned *count = &id->tables[at][level];
 
@@ -58,6 +62,7 @@ static void keep_table(struct identifier *id, unsigned at, unsigned level, uint6
 	if (*count == KEPT)
 		xp_fail("more tables for one address than an MMU of the explorer keeps");
 	id->doomed[at][level][*count] = doomed;
+	id->way[at][level][*count] = *way;
 	id->table[at][level][(*count)++] = pa;
 }
 
@@ -94,35 +99,69 @@ void mmu_keep_leaf(struct identifier *id, unsigned at, const struct leaf *leaf)
 		id->leaf[at][(*count)++] = *leaf;
 }
 
-static void load_entry(struct identifier *id, unsigned at, unsigned level, uint64_t table, bool doomed)
+static bool is_device(const struct identifier *id)
 {
-	uint64_t va = mmu_watched[at], pa = table + sim_index(&DECODER, level, va) * 8;
-	_Atomic uint64_t *word = xp_frame_ptr(pa);
+	return id >= &identifiers[XP_CPUS][0];
+}
+
+// What the MMU of this identifier knows where it has come by such a way.
+static struct clock knowledge(const struct identifier *id, const struct clock *way)
+{
+	struct clock knows;
+
+	if (is_device(id)) {
+		memset(&knows, 0xff, sizeof(knows));
+		return knows;
+	}
+	knows = sees[(id - &identifiers[0][0]) / SPACES];
+	xp_clock_join(&knows, way);
+	return knows;
+}
+
+static void keep_entry(struct identifier *id, unsigned at, unsigned level, const struct xp_visible *value, bool doomed)
+{
 	struct sim_entry entry;
+
+	DECODER.decode(value->value, level, &entry);
+	if (entry.kind == SIM_ENTRY_BROKEN)
+		xp_fail("an entry is broken: %s", entry.broken);
+	if (entry.kind == SIM_ENTRY_TABLE)
+		keep_table(id, at, level - 1, entry.pa, doomed, &value->released);
+	if (entry.kind == SIM_ENTRY_LEAF)
+		mmu_keep_leaf(id, at, &(struct leaf){
+			.pa = sim_entry_pa(&DECODER, &entry, level, mmu_watched[at]) & ~VMT_PAGE_MASK,
+			.size = sim_shift(&DECODER, level) + entry.run_bits, .may = entry.may,
+			.accessed = entry.accessed, .dirty = entry.dirty, .doomed = doomed, .way = value->released});
+}
+
+// From the table that is kept as `number`: all values that the entry may have for this MMU.
+static void load_entry(struct identifier *id, unsigned at, unsigned level, unsigned number)
+{
+	uint64_t table = id->table[at][level][number];
+	_Atomic uint64_t *word = xp_frame_ptr(table + sim_index(&DECODER, level, mmu_watched[at]) * 8);
+	struct clock way = id->way[at][level][number], knows = knowledge(id, &way);
+	struct xp_visible all[XP_OLDER + 1];
+	unsigned count;
 
 	if (!word || xp_frame_is_free(table))
 		xp_fail_frame(XP_REACHED, frame_number(table), "an MMU walks a table that is free: %#llx",
 			      (unsigned long long)table);
 	xp_mmu_reads(xp_place(word));
-	DECODER.decode(atomic_load_explicit(word, memory_order_relaxed), level, &entry);
-	if (entry.kind == SIM_ENTRY_BROKEN)
-		xp_fail("an entry is broken: %s", entry.broken);
-	if (entry.kind == SIM_ENTRY_TABLE)
-		keep_table(id, at, level - 1, entry.pa, doomed);
-	if (entry.kind == SIM_ENTRY_LEAF)
-		mmu_keep_leaf(id, at, &(struct leaf){
-			.pa = sim_entry_pa(&DECODER, &entry, level, va) & ~VMT_PAGE_MASK,
-			.size = sim_shift(&DECODER, level) + entry.run_bits, .may = entry.may,
-			.accessed = entry.accessed, .dirty = entry.dirty, .doomed = doomed});
+	xp_clocks_hardware(&knows, xp_place(word), XP_READ);
+	count = xp_weak_visible(xp_place(word), atomic_load_explicit(word, memory_order_relaxed), &knows, all);
+	for (unsigned i = 0; i < count; i++) {
+		xp_clock_join(&all[i].released, &way);
+		keep_entry(id, at, level, &all[i], id->doomed[at][level][number]);
+	}
 }
 
 void mmu_load(struct identifier *id)
 {
 	for (unsigned at = 0; at < mmu_watched_count && id->root; at++) {
-		keep_table(id, at, LEVELS - 1, id->root, false);
+		keep_table(id, at, LEVELS - 1, id->root, false, &(struct clock){{0}});
 		for (unsigned level = LEVELS; level-- > 0;) {
 			for (unsigned i = 0; i < id->tables[at][level]; i++)
-				load_entry(id, at, level, id->table[at][level][i], id->doomed[at][level][i]);
+				load_entry(id, at, level, i);
 		}
 	}
 }
@@ -155,7 +194,7 @@ static void forget(struct identifier *id, unsigned at, bool tables)
 		id->tables[at][level] = 0;
 }
 
-void xp_mmu_flush(unsigned cpu, const struct vmt_flush *flush)
+void xp_mmu_flush(unsigned cpu, const struct vmt_flush *flush, unsigned sender)
 {
 	for (unsigned i = 0; i < SPACES; i++) {
 		struct identifier *id = &identifiers[cpu][i];
@@ -172,6 +211,7 @@ void xp_mmu_flush(unsigned cpu, const struct vmt_flush *flush)
 		if (flush->generation == id->generation + 1)
 			id->generation++;
 	}
+	xp_clock_join(&sees[cpu], xp_clock(sender));
 	xp_mmu_load();
 }
 
@@ -207,6 +247,7 @@ static void forget_ways_to(uint64_t pa)
 			if (id->table[at][level][i] == pa)
 				continue;
 			id->doomed[at][level][left] = id->doomed[at][level][i];
+			id->way[at][level][left] = id->way[at][level][i];
 			id->table[at][level][left++] = id->table[at][level][i];
 		}
 		id->tables[at][level] = left;
@@ -337,6 +378,9 @@ void xp_activate(struct vmt_space *space)
 	}
 	id->generation = generation;
 	id->state = IN_USE;
+	// What it loads comes after what vmt_activate has read.
+	xp_clock_join(&sees[xp_cpu()], xp_clock(xp_cpu()));
+	xp_clock_tick(xp_cpu());
 	check_kept(id);
 	xp_mmu_load();
 	xp_trace_say("uses a space, generation %llu", (unsigned long long)generation);
@@ -415,8 +459,9 @@ static bool mark(struct identifier *id, unsigned at, const struct leaf *leaf, bo
 	if (entry.kind != SIM_ENTRY_LEAF || entry.pa != leaf->pa || (write && !(entry.may & SIM_MAY_WRITE)))
 		return false;
 	if ((atomic_load_explicit(word, memory_order_relaxed) & bits) != bits) {
-		atomic_fetch_or_explicit(word, bits, memory_order_relaxed);
-		xp_happened(xp_place(word), XP_BOTH);
+		uint64_t old = atomic_fetch_or_explicit(word, bits, memory_order_relaxed);
+
+		xp_weak_store(xp_place(word), sizeof(old), XP_BOTH, __ATOMIC_RELAXED, old, old | bits);
 		xp_mmu_load();
 	}
 	return true;
@@ -442,6 +487,54 @@ static void maybe_forget(struct identifier *id, unsigned at, bool write)
 	}
 }
 
+// Might an MMU that has kept nothing walk by entries that are older than what the tables say, and fault?
+static bool may_miss(const struct identifier *id, unsigned at, bool write)
+{
+	struct clock way = {{0}};
+	uint64_t table = id->root;
+
+	for (unsigned level = LEVELS; table && xp_exploring();) {
+		_Atomic uint64_t *word = xp_frame_ptr(table + sim_index(&DECODER, --level, mmu_watched[at]) * 8);
+		struct clock knows = knowledge(id, &way);
+		struct xp_visible all[XP_OLDER + 1];
+		struct sim_entry entry;
+
+		xp_weak_visible(xp_place(word), atomic_load_explicit(word, memory_order_relaxed), &knows, all);
+		DECODER.decode(all[0].value, level, &entry);
+		if (entry.kind != SIM_ENTRY_TABLE)
+			return entry.kind != SIM_ENTRY_LEAF || (write && !(entry.may & SIM_MAY_WRITE));
+		table = entry.pa;
+		xp_clock_join(&way, &all[0].released);
+	}
+	return false;
+}
+
+// A program's access to memory, by a translation. A device's is ordered as it happens.
+static void transfer(const struct identifier *id, const struct leaf *leaf, _Atomic uint64_t *word, bool write,
+		     uint64_t *value)
+{
+	uint64_t last = atomic_load_explicit(word, memory_order_relaxed);
+	struct clock knows = knowledge(id, &leaf->way);
+	uint32_t place = xp_place(word);
+
+	if (write)
+		atomic_store_explicit(word, *value, memory_order_relaxed);
+	if (is_device(id)) {
+		if (write)
+			xp_weak_plain(place, 1);
+		else
+			*value = last;
+		xp_happened(place, write ? XP_WRITE : XP_READ);
+		return;
+	}
+	xp_clock_join(&knows, xp_clock(xp_cpu()));
+	xp_clocks_hardware(&knows, place, write ? XP_WRITE : XP_READ);
+	if (write)
+		xp_weak_store(place, sizeof(last), XP_WRITE, __ATOMIC_RELAXED, last, *value);
+	else
+		*value = xp_weak_load_hardware(place, last, &knows);
+}
+
 // One try. False: a fault. `id` is of a device; NULL: of the calling CPU.
 static bool access(struct identifier *id, uint64_t va, bool write, uint64_t *value, const void *pc)
 {
@@ -458,6 +551,8 @@ static bool access(struct identifier *id, uint64_t va, bool write, uint64_t *val
 		mmu_drop_leaf(id, at, leaf);
 		leaf = leaf_for(id, at, write);
 	}
+	if (leaf && may_miss(id, at, write) && xp_weak_older())
+		leaf = NULL;
 	xp_remember(xp_cpu(), leaf ? leaf->pa + leaf->may : 0);
 	if (!leaf) {
 		xp_trace_say("faults at %#llx", (unsigned long long)va);
@@ -468,11 +563,7 @@ static bool access(struct identifier *id, uint64_t va, bool write, uint64_t *val
 		xp_fail_frame(XP_REACHED, frame_number(leaf->pa), "a stale translation of a page is used that is free");
 	if (!word)
 		word = xp_frame_ptr(leaf->pa);
-	if (write)
-		atomic_store_explicit(word, *value, memory_order_relaxed);
-	else
-		*value = atomic_load_explicit(word, memory_order_relaxed);
-	xp_happened(xp_place(word), write ? XP_WRITE : XP_READ);
+	transfer(id, leaf, word, write, value);
 	xp_trace_say("%s %llu at %#llx, page %#llx", write ? "writes" : "reads", (unsigned long long)*value,
 		     (unsigned long long)va, (unsigned long long)leaf->pa);
 	return true;

@@ -13,6 +13,7 @@ struct leaf {
 	uint64_t pa;		// of the page of the address that is watched
 	unsigned may, size;	// size: log2 of the bytes that are kept as one
 	bool accessed, dirty, doomed;
+	struct clock way;	// what was released with the entries on the way to it
 };
 
 // What one CPU keeps for one space or tree on its own, or a device.
@@ -25,6 +26,7 @@ struct identifier {
 	unsigned tables[WATCHED][LEVELS], leaves[WATCHED];
 	uint64_t table[WATCHED][LEVELS][KEPT];
 	bool doomed[WATCHED][LEVELS][KEPT];
+	struct clock way[WATCHED][LEVELS][KEPT];
 	struct leaf leaf[WATCHED][KEPT];
 };
 

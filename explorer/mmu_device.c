@@ -73,8 +73,10 @@ static void drop_doomed(struct identifier *id, unsigned at)
 		unsigned left = 0;
 
 		for (unsigned i = 0; i < id->tables[at][level]; i++) {
-			if (!id->doomed[at][level][i])
-				id->table[at][level][left++] = id->table[at][level][i];
+			if (id->doomed[at][level][i])
+				continue;
+			id->way[at][level][left] = id->way[at][level][i];
+			id->table[at][level][left++] = id->table[at][level][i];
 		}
 		id->tables[at][level] = left;
 		memset(id->doomed[at][level], 0, sizeof(id->doomed[at][level]));

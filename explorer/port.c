@@ -29,6 +29,7 @@ struct waiting {
 static struct waiting items[ITEMS];
 static unsigned item_count;
 static struct clock sections_over[XP_CPUS];
+static struct clock deferred;	// what was known when items were handed over
 
 // A request to flush, and who has still to answer.
 static struct request { const struct vmt_flush *flush; unsigned pending; } requests[XP_CPUS];
@@ -39,6 +40,7 @@ void xp_port_reset(const struct scenario *scenario)
 	polled = scenario->polled;
 	scarce = scenario->scarce;
 	item_count = 0;
+	deferred = (struct clock){{0}};
 	for (unsigned i = 0; i <= XP_CPUS; i++)
 		cpus[i].depth = cpus[i].preempt = 0;
 	for (unsigned i = 0; i < XP_CPUS; i++) {
@@ -108,19 +110,21 @@ void vmt_port_mem_free(void *port, void *p, size_t bytes)
 
 // ---- Flushing ----------------------------------------------------------------------------------------------------
 
-// One that answers knows all that the one who asked has done, and the other way round.
+// The one who asked knows what the ones who have answered did, and their MMUs see what he did. An interrupt shows it to
+// the CPUs as well, but a flush need not be one (a broadcast): with weak memory they learn nothing.
 static void answer(unsigned cpu, const struct vmt_flush *flush, unsigned sender)
 {
 	uint64_t sent = xp_history(sender);
 
-	xp_mmu_flush(cpu, flush);
-	if (cpu == sender)
-		return;
-	xp_ordered(sender, xp_history(cpu));
-	xp_ordered(cpu, sent);
-	xp_clock_join(xp_clock(cpu), xp_clock(sender));
-	xp_clock_join(xp_clock(sender), xp_clock(cpu));
-	xp_clock_tick(cpu);
+	xp_mmu_flush(cpu, flush, sender);
+	if (cpu != sender) {
+		xp_ordered(sender, xp_history(cpu));
+		xp_ordered(cpu, sent);
+		if (!xp_stale)
+			xp_clock_join(xp_clock(cpu), xp_clock(sender));
+		xp_clock_join(xp_clock(sender), xp_clock(cpu));
+		xp_clock_tick(cpu);
+	}
 	xp_clock_tick(sender);
 }
 
@@ -175,7 +179,7 @@ void vmt_port_flush(void *port, const struct vmt_flush *flush)
 	if (!xp_exploring()) {
 		for (unsigned cpu = 0; cpu < XP_CPUS; cpu++) {
 			if (asked >> cpu & 1)
-				xp_mmu_flush(cpu, flush);
+				xp_mmu_flush(cpu, flush, self);
 		}
 		return;
 	}
@@ -267,6 +271,8 @@ void vmt_port_read_enter(void *port)
 	(void)port;
 	if (xp_exploring() && !cpus[self].depth) {
 		section_event(self, __builtin_return_address(0));
+		// What was handed over before does not wait for this section: so it must not be found in there.
+		xp_clock_join(xp_clock(self), &deferred);
 		xp_trace_say("begins to read");
 	}
 	cpus[self].depth++;
@@ -338,6 +344,7 @@ void vmt_port_defer(void *port, struct vmt_deferred *item)
 	waiting->cpu = xp_self();
 	waiting->sections = 0;
 	waiting->clock = *xp_clock(xp_self());
+	xp_clock_join(&deferred, &waiting->clock);
 	xp_clock_tick(xp_self());
 	for (unsigned cpu = 0; cpu < XP_CPUS; cpu++) {
 		waiting->sections |= (unsigned)(cpus[cpu].depth > 0) << cpu;

@@ -342,14 +342,20 @@ static unsigned choose(bool goes_on, bool visible)
 	return decide(&choice);
 }
 
+unsigned xp_pick(unsigned ways)
+{
+	if (!exploring)
+		return 0;
+	return decide(&(struct xp_choice){.current = XP_CPUS, .either = true, .enabled = (uint8_t)((1u << ways) - 1),
+					  .event = next_point()});
+}
+
 bool xp_either(void)
 {
-	bool second;
+	bool second = xp_pick(2);
 
-	if (!exploring)
-		return false;
-	second = decide(&(struct xp_choice){.current = XP_CPUS, .either = true, .enabled = 3, .event = next_point()});
-	xp_remember(current, second);
+	if (exploring)
+		xp_remember(current, second);
 	return second;
 }
 
@@ -452,13 +458,29 @@ void xp_happened(uint32_t place, enum access access)
 
 	if (!exploring)
 		return;
+	if (!(access & XP_WRITE)) {
+		xp_read_version(place, version_of(place));
+		return;
+	}
 	fiber->history = xp_mix(xp_mix(fiber->history, place * UINT64_C(4) + access), version_of(place));
 	fiber->last = place;
-	if (access & XP_WRITE) {
-		write_version(fiber, place);
-	} else if (fiber->watches < WATCHES) {
+	write_version(fiber, place);
+}
+
+uint64_t xp_version(uint32_t place)
+{
+	return version_of(place);
+}
+
+void xp_read_version(uint32_t place, uint64_t read)
+{
+	struct fiber *fiber = &fibers[current];
+
+	fiber->history = xp_mix(xp_mix(fiber->history, place * UINT64_C(4) + XP_READ), read);
+	fiber->last = place;
+	if (fiber->watches < WATCHES) {
 		fiber->watch[fiber->watches].place = place;
-		fiber->watch[fiber->watches++].version = version_of(place);
+		fiber->watch[fiber->watches++].version = read;
 	}
 }
 
@@ -566,6 +588,7 @@ void xp_run(const struct scenario *which, xp_chooser *choose_next, bool everythi
 	speaks_as = 0;
 	xp_memory_reset();
 	xp_clocks_reset();
+	xp_weak_reset();
 	xp_mmu_reset();
 	xp_device_reset();
 	xp_claims_reset();

@@ -79,6 +79,14 @@ static void reached_reset(void)
 	reached_grow(1u << 12);
 }
 
+// True: it was, with so many preemptions or fewer. Without remembering it.
+static bool was_reached(uint64_t state, unsigned preemptions)
+{
+	const struct reached *slot = reached_slot(state | 1);
+
+	return slot->state && slot->preemptions <= preemptions;
+}
+
 // True: it was, with so many preemptions or fewer.
 static bool reached_before(uint64_t state, unsigned preemptions)
 {
@@ -105,7 +113,9 @@ struct node {
 	uint8_t left;		// CPUs that are still to be tried
 	uint8_t chosen, current;
 	bool goes_on;
+	bool either;
 	uint16_t preemptions;	// before this choice
+	uint64_t event;		// xp_choice::event
 };
 
 static struct node path[MOST_CHOICES];
@@ -122,18 +132,32 @@ static unsigned spent(void)
 	return depth ? path[depth - 1].preemptions + cost(&path[depth - 1], path[depth - 1].chosen) : 0;
 }
 
+// ... and with so many older values read or fewer.
+static bool state_reached(uint64_t state, unsigned preemptions)
+{
+	for (unsigned stale = 0; stale < xp_stale_spent(); stale++) {
+		if (was_reached(xp_mix(state, stale), preemptions))
+			return true;
+	}
+	return reached_before(xp_mix(state, xp_stale_spent()), preemptions);
+}
+
 static unsigned choose_path(const struct xp_choice *choice)
 {
 	struct node *node = &path[depth];
 	unsigned before = spent(), at_work = choice->either * 16u + (choice->goes_on ? choice->current : XP_CPUS);
 
 	if (depth < fixed) {
+		// Else something of an execution depends on the one before it.
+		if (node->event != choice->event || node->either != choice->either)
+			xp_fail("an execution does not repeat itself");
 		depth++;
 		return node->chosen;
 	}
-	if (!plain && reached_before(xp_mix(xp_state(), at_work), before))
+	if (!plain && state_reached(xp_mix(xp_state(), at_work), before))
 		return XP_CPUS;
-	*node = (struct node){.current = (uint8_t)choice->current, .goes_on = choice->goes_on,
+	*node = (struct node){.event = choice->event, .either = choice->either,
+			      .current = (uint8_t)choice->current, .goes_on = choice->goes_on,
 			      .preemptions = (uint16_t)before, .chosen = (uint8_t)xp_default(choice)};
 	if (!choice->goes_on || before < most_preemptions)
 		node->left = (uint8_t)(choice->enabled & ~(1u << node->chosen));
@@ -221,13 +245,20 @@ static uint64_t random_next(void)
 	return xp_mix(random_state, 0);
 }
 
+static unsigned random_way(uint8_t enabled)
+{
+	unsigned ways = (unsigned)__builtin_popcount(enabled);
+
+	return random_next() % 2 ? 0 : (unsigned)(random_next() % ways);
+}
+
 static unsigned choose_random(const struct xp_choice *choice)
 {
 	unsigned best = XP_CPUS;
 	bool changes = false;
 
 	if (choice->either)
-		return random_next() & 1;
+		return random_way(choice->enabled);
 	for (unsigned i = 0; i < CHANGES; i++)
 		changes |= choice->event == change_at[i];
 	// One that waits lets all others pass, or two that wait for a third would keep each other at it.

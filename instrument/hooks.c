@@ -83,11 +83,10 @@ void *__wrap_memset(void *to, int byte, size_t bytes)
 	{                                                                                      \
 		uint32_t token =                                                               \
 			seen_before(p, sizeof(*p), ACCESS_BOTH, __builtin_return_address(0));  \
-		uint##bits##_t old = *p;                                                       \
+		uint64_t old = *p;                                                             \
                                                                                                \
-		if (old != *expected) {                                                        \
-			*expected = old;                                                       \
-			seen_after(token, ACCESS_READ, order_failed, old, old);                \
+		if (seen_to_fail(token, order_failed, *expected, &old)) {                      \
+			*expected = (uint##bits##_t)old;                                       \
 			return 0;                                                              \
 		}                                                                              \
 		*p = value;                                                                    \
@@ -104,13 +103,13 @@ void *__wrap_memset(void *to, int byte, size_t bytes)
 	{                                                                                     \
 		uint32_t token =                                                              \
 			seen_before(p, sizeof(*p), ACCESS_BOTH, __builtin_return_address(0)); \
-		uint##bits##_t old = *p;                                                      \
+		uint64_t old = *p;                                                            \
                                                                                               \
-		if (old == expected)                                                          \
+		if (!seen_to_fail(token, order_failed, expected, &old)) {                     \
 			*p = value;                                                           \
-		seen_after(token, old == expected ? ACCESS_BOTH : ACCESS_READ,                \
-			old == expected ? order : order_failed, old, *p);                     \
-		return old;                                                                   \
+			seen_after(token, ACCESS_BOTH, order, old, value);                    \
+		}                                                                             \
+		return (uint##bits##_t)old;                                                   \
 	}
 
 #define ATOMIC(bits)                                                                            \
@@ -121,10 +120,8 @@ void *__wrap_memset(void *to, int byte, size_t bytes)
 	{                                                                                       \
 		uint32_t token =                                                                \
 			seen_before(p, sizeof(*p), ACCESS_READ, __builtin_return_address(0));   \
-		uint##bits##_t value = *p;                                                      \
                                                                                                 \
-		seen_after(token, ACCESS_READ, order, value, value);                            \
-		return value;                                                                   \
+		return (uint##bits##_t)seen_load(token, order, *p);                             \
 	}                                                                                       \
 	void __tsan_atomic##bits##_store(                                                       \
 		volatile uint##bits##_t *p, uint##bits##_t value, int order)                    \

@@ -5,6 +5,7 @@
 #ifndef INSTRUMENT_HOOKS_H
 #define INSTRUMENT_HOOKS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,10 +21,14 @@ void seen_block(const void *p, size_t bytes, enum access access, const void *pc)
 // memset that is not seen.
 void *__real_memset(void *to, int byte, size_t bytes);
 
-// Around an atomic access of the size of `bytes`, which hooks.c makes. What seen_before returns
-// goes to seen_after, with what the access was in the end (a compare-and-swap that fails has only
-// read), the order that the source names for it, and the values.
+// Before an atomic access of the size of `bytes`, which hooks.c makes. What it returns goes, with
+// the order that the source names, to one of the others: seen_load says what a load returns, where
+// memory has `last`; seen_to_fail whether a compare-and-swap fails, where memory has *last (the order
+// is that of a failure, and *last becomes what was read then); seen_after is told of a store or a
+// read-modify-write once it was made.
 uint32_t seen_before(const volatile void *p, size_t bytes, enum access access, const void *pc);
+uint64_t seen_load(uint32_t token, int order, uint64_t last);
+bool seen_to_fail(uint32_t token, int order, uint64_t expected, uint64_t *last);
 void seen_after(uint32_t token, enum access access, int order, uint64_t old, uint64_t value);
 
 // A function begins, which was called from `pc`, and ends.

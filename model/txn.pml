@@ -177,7 +177,7 @@ inline fold_upwards() {
 		:: !HOLDS(UPWARDS_TRIES) -> LOCK(up)
 		// src/tree/fold.h: fold_upwards: else if (!lock_try_or_mark(parent))
 		:: HOLDS(UPWARDS_TRIES) && IS_FREE(up) -> f[up].excl = 1
-		// src/tree/lock.h: lock_try_or_mark: if (atomic_compare_exchange_weak_explicit(&node->lock, &word, word | LOCK_FOLD, memory_order_release,
+		// src/tree/lock.h: lock_try_or_mark: if (atomic_compare_exchange_weak_explicit(&node->lock, &word, word | LOCK_FOLD, memory_order_relaxed,
 		:: HOLDS(UPWARDS_TRIES) && !IS_FREE(up) ->
 			if
 			:: HOLDS(MARK_WHILE_HELD) -> f[up].fold = 1

@@ -72,6 +72,93 @@ static void end(void)
 	end_space();
 }
 
+// ---- CPU 0 makes a page for an object that CPU 1 cuts. -------------------------------------------------------------
+
+static void begin_empty(void)
+{
+	struct vmt_map_request request = {.addr = A, .length = PAGE, .prot = RW,
+					  .flags = VMT_MAP_FIXED | VMT_MAP_SHARED,
+					  .offset = 600 * PAGE}; // the object's tree has two levels
+	uint64_t addr;
+
+	begin_space();
+	ok(vmt_object_create(vmt, GIB, NULL, NULL, &object));
+	request.object = object;
+	ok(vmt_map(space, &request, &addr));
+}
+
+static void cut_only(void)
+{
+	vmt_object_set_size(object, 0);
+}
+
+static void end_cut(void)
+{
+	release_page(A);
+	xp_demand(vmt_object_pages(object) == 0, "a page has come into an object behind its end");
+	vmt_object_put(object);
+	end_space();
+}
+
+const struct scenario page_behind_end = {
+	.name = "D2-page-against-truncation",
+	.about = "a fault makes a page for an object that is cut",
+	.without = "PAGE_BEYOND_END", .words = "a page has come into an object behind its end",
+	.cpus = 2, .begin = begin_empty, .cpu = {fault, cut_only}, .end = end_cut,
+};
+
+// ---- CPU 0 has a page filled for an object that CPU 1 cuts and lets grow again: not what was there before. --------
+
+static uint64_t bytes;
+
+static enum vmt_status fill(void *owner, uint64_t index, void *page)
+{
+	(void)owner, (void)index;
+	*(uint64_t *)page = bytes;
+	return VMT_OK;
+}
+
+static void begin_filled(void)
+{
+	static const struct vmt_object_ops ops = {.fill = fill};
+	struct vmt_map_request request = {.addr = A, .length = PAGE, .prot = RW,
+					  .flags = VMT_MAP_FIXED | VMT_MAP_SHARED};
+	uint64_t addr;
+
+	bytes = 1;
+	begin_space();
+	ok(vmt_object_create(vmt, PAGE, &ops, NULL, &object));
+	request.object = object;
+	ok(vmt_map(space, &request, &addr));
+}
+
+static void cut_and_grow(void)
+{
+	vmt_object_set_size(object, 0);
+	bytes = 2;
+	vmt_object_set_size(object, PAGE);
+}
+
+static void end_filled(void)
+{
+	uint64_t pa;
+
+	if (vmt_object_page(object, 0, false, &pa) == VMT_OK) {
+		xp_demand(*(uint64_t *)xp_frame_ptr(pa) == 2, "an object has a page of before it was cut");
+		vmt_page_put(vmt, pa);
+	}
+	release_page(A);
+	vmt_object_put(object);
+	end_space();
+}
+
+const struct scenario page_of_before = {
+	.name = "D2-page-of-before-truncation",
+	.about = "a page is filled for an object that is cut and grows again",
+	.without = "PAGE_BEYOND_END", .words = "an object has a page of before it was cut",
+	.cpus = 2, .begin = begin_filled, .cpu = {fault, cut_and_grow}, .end = end_filled,
+};
+
 const struct scenario D2 = {
 	.name = "D2-fault-against-truncation",
 	.about = "a fault has a page of an object that is cut and unmapped",

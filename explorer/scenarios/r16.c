@@ -23,3 +23,45 @@ const struct scenario r16 = {
 	.without = "REFERENCE_FIRST", .words = "a reference on a free frame",
 	.cpus = 2, .begin = begin_space, .cpu = {get, write_and_release}, .end = end_space,
 };
+
+// ---- Two faults on one page of an object, at different addresses. The orders are what is tried (orders.txt). --------
+
+static struct vmt_object *object;
+
+static void begin_object(void)
+{
+	struct vmt_map_request request = {.length = PAGE, .prot = RW, .flags = VMT_MAP_FIXED | VMT_MAP_SHARED,
+					  .offset = 600 * PAGE}; // the object's tree has two levels
+	uint64_t addr;
+
+	begin_space();
+	ok(vmt_object_create(vmt, GIB, NULL, NULL, &object));
+	request.object = object;
+	request.addr = A;
+	ok(vmt_map(space, &request, &addr));
+	request.addr = B;
+	ok(vmt_map(space, &request, &addr));
+}
+
+static void read_a(void)
+{
+	xp_demand(read_value(A) == 0, "a new page of an object has bytes");
+}
+
+static void read_b(void)
+{
+	xp_demand(read_value(B) == 0, "a new page of an object has bytes");
+}
+
+static void end_object(void)
+{
+	xp_demand(frame_at(A) == frame_at(B), "an object has two pages in one place");
+	vmt_object_put(object);
+	end_space();
+}
+
+const struct scenario faults_of_object = {
+	.name = "r16-two-faults-of-object",
+	.about = "two faults add one page to an object",
+	.cpus = 2, .begin = begin_object, .cpu = {read_a, read_b}, .end = end_object,
+};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // 19. The hardware sets the dirty bit of a lazily freed page between another CPU's reading of the entry and its
 // writing.
+#include <vmtree/port.h>
+
 #include "space.h"
 
 static void begin(void)
@@ -39,6 +41,41 @@ static void fork_and_destroy(void)
 	fork_space();
 	destroy_child();
 }
+
+// ---- A reference for writing, against the marking as lazily free. What the one who has it writes later stays. -----
+
+static uint64_t got;
+
+static void begin_with_page(void)
+{
+	begin_space();
+	xp_as(1);
+	write_value(A, 1);
+}
+
+static void lazy_free(void)
+{
+	ok(vmt_lazy_free(space, A, PAGE));
+}
+
+static void get_reference(void)
+{
+	ok(vmt_page_get(space, A, VMT_WRITE, &got));
+}
+
+static void end_with_reference(void)
+{
+	*(uint64_t *)vmt_port_frame_ptr(NULL, got) = 2;
+	vmt_page_put(vmt, got);
+	end();
+}
+
+const struct scenario reference_against_lazy_free = {
+	.name = "r19-reference-against-lazy-free",
+	.about = "a page is marked as lazily free while somebody takes a reference on it to write",
+	.without = "WRITER_DIRTIES", .words = "a page was taken although it was written again",
+	.cpus = 2, .begin = begin_with_page, .cpu = {lazy_free, get_reference}, .end = end_with_reference,
+};
 
 const struct scenario reclaim_against_write = {
 	.name = "r19-reclaim-against-write",

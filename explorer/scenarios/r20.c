@@ -71,6 +71,40 @@ const struct scenario copy_against_read = {
 	.bytes = true, .cpus = 2, .begin = begin_shared, .cpu = {write_a, write_and_read}, .end = end_with_child,
 };
 
+// ---- CPU 1 has left for the child. Who comes last has the page for himself, when the other one has his copy; CPU 2
+// writes by the entry that CPU 0 has made. ---------------------------------------------------------------------------
+
+static void begin_apart(void)
+{
+	begin_shared();
+	xp_as(1);
+	xp_deactivate();
+	xp_activate(child);
+}
+
+static void write_as_child(void)
+{
+	write_value(A, 3);
+}
+
+static void end_apart(void)
+{
+	xp_as(1);
+	xp_demand(read_value(A) == 3, "what one space writes shows in the other");
+	xp_deactivate();
+	xp_activate(space);
+	xp_demand(read_value(A) == 2, "what one space writes shows in the other");
+	destroy_child();
+	end_space();
+}
+
+const struct scenario parent_and_child = {
+	.name = "r20-parent-and-child",
+	.about = "parent and child write a page that they share",
+	.without = "EXCLUSIVE", .words = "what one space writes shows in the other",
+	.cpus = 3, .begin = begin_apart, .cpu = {write_a, write_as_child, write_a}, .end = end_apart,
+};
+
 const struct scenario two_copies = {
 	.name = "r20-two-writers",
 	.about = "parent's CPUs both write a page that the child shares",

@@ -116,10 +116,10 @@ struct vmt_flush {
 };
 
 // Flushes on all CPUs named, the calling one included, and returns when no CPU can use a covered translation any
-// more, *not even for an access that is under way*. Held: other CPUs may be waiting for the caller's locks while it
-// waits for them, so they have to answer from vmt_port_relax or an interrupt. A CPU that is named but has stopped
-// using the space meanwhile must make sure that it flushes before it uses the space's identifier again (the
-// generation of vmt_activate does that).
+// more, *not even for an access that is under way*: their walkers see what the caller wrote before, and it sees what
+// they wrote. Held: other CPUs may be waiting for the caller's locks while it waits for them, so they have to answer
+// from vmt_port_relax or an interrupt. A CPU that is named but has stopped using the space meanwhile must make sure that
+// it flushes before it uses the space's identifier again (the generation of vmt_activate does that).
 //	x86-64:  INVLPG for each page, or CR3 for many; INVLPG drops all paging-structure entries of the PCID
 //	         (Intel SDM vol. 3, 4.10.4.1), so `tables` asks for at least one of either.
 //	RISC-V:  SFENCE.VMA with the address drops leaves only; with rs1 = x0 where `tables` (Priv. spec, 12.2.1).
@@ -146,8 +146,9 @@ void vmt_port_read_enter(void *port);
 void vmt_port_read_exit(void *port);
 #endif
 
-// Calls item->run(port, item) once every read-side section that is open now has ended. Held; never fails; `run` calls
-// only vmt_port_frame_free and vmt_port_mem_free. The item's storage is the port's until then.
+// Calls item->run(port, item) once every read-side section that is open now has ended, and after what was done there;
+// one that begins later sees what the caller wrote before. Held; never fails; `run` calls only vmt_port_frame_free and
+// vmt_port_mem_free. The item's storage is the port's until then.
 #ifndef VMT_PORT_DEFER
 void vmt_port_defer(void *port, struct vmt_deferred *item);
 #endif

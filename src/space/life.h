@@ -27,7 +27,7 @@ enum vmt_status vmt_create(void *port, unsigned cpus, struct vmt **result)
 	}
 	memset(vmt->backings, 0, sizeof(*vmt->backings));
 	// The one reference is never dropped, so the zero page never goes.
-	frame_begin(port, vmt->zero_pa, 0);
+	frame_begin(port, vmt->zero_pa, 0, 1);
 	vmt->quarantine.frames = VMT_NO_FRAME;
 	atomic_store_explicit(&vmt->generation, GENERATION_BLOCK, memory_order_relaxed);
 	*result = vmt;

@@ -153,7 +153,7 @@ enum vmt_status vmt_page_new(struct vmt *vmt, bool zero, uint64_t *pa)
 	*pa = vmt_port_frame_alloc(vmt->port, VMT_PAGE_SIZE, zero);
 	if (*pa == VMT_NO_FRAME)
 		return VMT_ERR_NO_MEMORY;
-	frame_begin(vmt->port, *pa, 0);
+	frame_begin(vmt->port, *pa, 0, 1);
 	return VMT_OK;
 }
 

@@ -110,7 +110,7 @@ static bool frame_try_ref(struct vmt_data *data)
 {
 	uint32_t refs = atomic_load_explicit(&data->refs, memory_order_relaxed);
 
-	// Acquire pairs with the release in pool_take_page and in the entry that named the frame. Sequentially
+	// Acquire pairs with the release in frame_begin and in the entry that named the frame. Sequentially
 	// consistent for what space/page.h and lazy_free_entry agree on.
 	while (refs || !HOLDS(COUNT_NOT_ZERO))
 		if (atomic_compare_exchange_weak_explicit(&data->refs, &refs, refs + 1, memory_order_seq_cst,
@@ -169,9 +169,7 @@ static enum vmt_status object_make_page(struct vmt_object *object, uint64_t inde
 		vmt_port_frame_free(port, *pa, VMT_PAGE_SIZE);
 		return VMT_ERR_BUS;
 	}
-	frame_begin(port, *pa, VMT_FRAME_OBJECT);
-	// Relaxed: nobody else has the frame; with the caller's reference and the object's.
-	atomic_store_explicit(&data_of_frame(port, *pa)->refs, 2, memory_order_relaxed);
+	frame_begin(port, *pa, VMT_FRAME_OBJECT, 2);
 	return VMT_OK;
 }
 

@@ -10,7 +10,9 @@
 // *pin*: any number of holders; tables stay tables and leaves stay leaves in this node's slots, since only an exclusive
 // holder changes them. Entries further down change under their own locks.
 // FOLD: somebody emptied a table below and could not get this lock. Whoever gives the lock up takes the mark with it
-// and must look. It is set only while the word is held, so it cannot be missed.
+// and must look. It is set only while the word is held, so it cannot be missed. It carries no data and needs no order:
+// the one who set it held the lock of the emptied node, and the one who looks locks that node. Were his turn there
+// before the other's, he would have read the mark before it was set.
 // WAIT: a writer waits; new pins stand back for a while, so that readers cannot keep it out for ever, nor two writers
 // who take turns the readers.
 //
@@ -60,8 +62,8 @@ static inline void lock_exclusive(void *port, struct vmt_node *node)
 // Gives the exclusive lock up. True: a fold below this node was left to us.
 static bool lock_release(struct vmt_node *node)
 {
-	// Release pairs with the acquire of the next holder; acquire orders the fold after the marker's work.
-	return atomic_fetch_and_explicit(&node->lock, ~(LOCK_EXCL | LOCK_FOLD), memory_order_acq_rel) & LOCK_FOLD &&
+	// Release pairs with the acquire in lock_try_exclusive and lock_pin.
+	return atomic_fetch_and_explicit(&node->lock, ~(LOCK_EXCL | LOCK_FOLD), memory_order_release) & LOCK_FOLD &&
 	       HOLDS(FOLD_MARK);
 }
 
@@ -91,7 +93,7 @@ static bool lock_unpin(struct vmt_node *node)
 		if (!(next & LOCK_PINS))
 			next &= ~LOCK_FOLD;
 		// Release pairs with the acquire in lock_try_exclusive: our reads come before the writer's writes.
-	} while (!atomic_compare_exchange_weak_explicit(&node->lock, &word, next, memory_order_acq_rel,
+	} while (!atomic_compare_exchange_weak_explicit(&node->lock, &word, next, memory_order_release,
 							memory_order_relaxed));
 	return word & LOCK_FOLD && !(next & LOCK_PINS) && HOLDS(FOLD_MARK_PIN);
 }
@@ -107,8 +109,8 @@ static bool lock_try_or_mark(struct vmt_node *node)
 				return true;
 			continue;
 		}
-		// Release pairs with the acquire in lock_release and lock_unpin: the child is seen as empty.
-		if (atomic_compare_exchange_weak_explicit(&node->lock, &word, word | LOCK_FOLD, memory_order_release,
+		// Relaxed: see FOLD above.
+		if (atomic_compare_exchange_weak_explicit(&node->lock, &word, word | LOCK_FOLD, memory_order_relaxed,
 							  memory_order_relaxed))
 			return false;
 	}

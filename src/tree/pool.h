@@ -83,16 +83,17 @@ static bool pool_fill_huge(struct vmt_tree *tree, struct pool *pool)
 	return pool->huge != VMT_NO_FRAME;
 }
 
-// The frame at `pa`, which nobody knows, becomes a data frame with one reference.
-static void frame_begin(void *port, uint64_t pa, uint32_t flags)
+// The frame at `pa`, which nobody knows, becomes a data frame with so many references.
+static void frame_begin(void *port, uint64_t pa, uint32_t flags, uint32_t refs)
 {
 	struct vmt_data *data = data_of_frame(port, pa);
 
 	atomic_store_explicit(&data->flags, flags, memory_order_relaxed);
 	atomic_store_explicit(&data->pins, 0, memory_order_relaxed);
 	atomic_store_explicit(&data->copy, NULL, memory_order_relaxed);
-	// Release pairs with the acquire of readers that find a non-zero count in a frame they reached late.
-	atomic_store_explicit(&data->refs, 1, memory_order_release);
+	// Release pairs with the acquire in frame_try_ref, of readers that find a non-zero count in a frame they reached
+	// late: they see that it went. One store, for a relaxed one behind it would end the release sequence.
+	atomic_store_explicit(&data->refs, refs, memory_order_release);
 }
 
 // Takes the page out of the pool as a data frame with one reference.
@@ -101,7 +102,7 @@ static uint64_t pool_take_page(struct vmt_tree *tree, struct pool *pool, uint32_
 	uint64_t pa = pool->page;
 
 	pool->page = VMT_NO_FRAME;
-	frame_begin(tree->port, pa, flags);
+	frame_begin(tree->port, pa, flags, 1);
 	return pa;
 }
 
@@ -112,7 +113,7 @@ static uint64_t pool_take_huge(struct vmt_tree *tree, struct pool *pool)
 
 	pool->huge = VMT_NO_FRAME;
 	for (uint64_t i = 0; i < FMT_SLOTS; i++)
-		frame_begin(tree->port, pa + i * VMT_PAGE_SIZE, 0);
+		frame_begin(tree->port, pa + i * VMT_PAGE_SIZE, 0, 1);
 	return pa;
 }
 
