@@ -9,8 +9,8 @@
 //	main.c		the operations, each with each, and what is printed of them
 //	table.py	makes docs/conflicts.md of that, with the reasons of reasons.txt
 //
-// One host thread: the second operation begins when the first has ended. So nobody waits for a lock, and what is counted
-// is what they cannot avoid to share, not what it costs to meet.
+// One host thread: the second operation begins when the first has ended. So nobody waits for a lock, and what is
+// counted is what they cannot avoid to share, not what it costs to meet.
 #ifndef CONFLICTS_CONFLICTS_H
 #define CONFLICTS_CONFLICTS_H
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Each operation with each. Prints a line for each pair, tabs between:
 //
-//	pair SETTING TIME DISTANCE FIRST SECOND LINES FIELDS	lines that both have, one writes; their fields, ; between
+// 	pair SETTING TIME DISTANCE FIRST SECOND LINES FIELDS	lines that both have, one writes; their fields, ;
+// between
 //	alone SETTING TIME FIRST READ WRITTEN ASKED		what one CPU touches, writes; is another asked to flush?
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,8 +20,8 @@
 // which each mapping has an object of its own.
 enum setting { ANONYMOUS, FILE_SHARED, ANONYMOUS_SHARED, SETTINGS };
 
-// `FIRST`: there are no tables yet but those that the mapping itself needed. `STEADY`: the CPU has been there before, with
-// all operations, and nothing was left behind but what the library keeps.
+// `FIRST`: there are no tables yet but those that the mapping itself needed. `STEADY`: the CPU has been there before,
+// with all operations, and nothing was left behind but what the library keeps.
 enum time { FIRST, STEADY, TIMES };
 
 // From the one page to the other.

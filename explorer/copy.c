@@ -3,8 +3,8 @@
 // the one that programs access.
 //
 // A copy is over when the CPU that has asked for it waits for something. Nobody else looks whether it is, and others
-// may be scheduled while it waits; so that is as late as anybody could notice. Its bytes are taken from the page when it
-// begins or when it ends: in between nothing else can be seen.
+// may be scheduled while it waits; so that is as late as anybody could notice. Its bytes are taken from the page when
+// it begins or when it ends: in between nothing else can be seen.
 #include "device.h"
 
 #define COPIES	    48

@@ -277,7 +277,8 @@ static bool mirror_drop(struct vmt_mirror *mirror, bool reset)
 	return answers;
 }
 
-// Ends the mirror. `reset`: who calls knew that it was lost, and has reset the device. VMT_ERR_DEVICE: it is still there.
+// Ends the mirror. `reset`: who calls knew that it was lost, and has reset the device. VMT_ERR_DEVICE: it is still
+// there.
 static enum vmt_status mirror_finish(struct vmt_mirror *mirror, bool reset)
 {
 	const struct vmt_target *target = &mirror->target;

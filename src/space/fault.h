@@ -266,10 +266,10 @@ static enum vmt_status fault_write_present(struct fault *fault, struct vmt_node 
 
 // ---- Nothing is there --------------------------------------------------------------------------------------------
 
-// Takes the page that the object has, if it has one. The node's lock is held and the node names the backing, which keeps
-// the object: so no reference on it is counted, which all faults on one file would write. The page is in the object after
-// its reference was taken (radix_get), as object_has asks of one that was found without the lock; a cut that takes it out
-// later is followed by a release of the mappings, which waits for the lock.
+// Takes the page that the object has, if it has one. The node's lock is held and the node names the backing, which
+// keeps the object: so no reference on it is counted, which all faults on one file would write. The page is in the
+// object after its reference was taken (radix_get), as object_has asks of one that was found without the lock; a cut
+// that takes it out later is followed by a release of the mappings, which waits for the lock.
 static bool fault_page_at_hand(struct fault *fault, struct vmt_object *object, uint64_t index)
 {
 	_Atomic(uint64_t) *word = radix_word(object, index, false);

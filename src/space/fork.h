@@ -95,8 +95,8 @@ static inline void fork_put(struct fork *fork, struct vmt_node *to, unsigned slo
 		marker_copied(fork->to, e, to->level);
 }
 
-// Before a range joins the request. A request that grew to its hull would tell secondaries of tables between huge leaves
-// as well, whose locks are not held; so with secondaries it is flushed before.
+// Before a range joins the request. A request that grew to its hull would tell secondaries of tables between huge
+// leaves as well, whose locks are not held; so with secondaries it is flushed before.
 static void fork_make_room(struct fork *fork)
 {
 	if (fork->txn.batch.flush.count == VMT_FLUSH_RANGES && secondaries_of(fork->from) && HOLDS(HULL_IS_HELD))

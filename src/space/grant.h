@@ -14,8 +14,8 @@ static enum vmt_status device_return(struct vmt_tree *tree, uint64_t addr, uint6
 static void device_fetch(struct vmt_tree *tree, uint64_t addr, struct vmt_device_memory *memory, bool copied);
 
 // A lost secondary is not told of changes (secondaries_issue), so what it would be handed by now might contradict
-// what it still has. The entry's lock is held: so was it by whoever changed the entry and passed the secondary over, and
-// what he saw is seen here.
+// what it still has. The entry's lock is held: so was it by whoever changed the entry and passed the secondary over,
+// and what he saw is seen here.
 static bool grant_is_lost(struct secondary *slot)
 {
 	return secondary_is_lost(slot) && HOLDS(GRANT_NOT_LOST);

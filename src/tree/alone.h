@@ -341,7 +341,8 @@ static bool install_can_name(uint64_t first, uint64_t last)
 }
 
 // Checks a request and turns it into what is to be done.
-static inline enum vmt_status install_begin(struct install *install, struct vmt_tree *tree, const struct vmt_tree_map *map)
+static inline enum vmt_status install_begin(struct install *install, struct vmt_tree *tree,
+					    const struct vmt_tree_map *map)
 {
 	enum vmt_status status = alone_check(tree, map->addr, map->length | (map->pa & VMT_PAGE_MASK));
 

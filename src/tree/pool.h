@@ -91,8 +91,8 @@ static void frame_begin(void *port, uint64_t pa, uint32_t flags, uint32_t refs)
 	atomic_store_explicit(&data->flags, flags, memory_order_relaxed);
 	atomic_store_explicit(&data->pins, 0, memory_order_relaxed);
 	atomic_store_explicit(&data->copy, NULL, memory_order_relaxed);
-	// Release pairs with the acquire in frame_try_ref, of readers that find a non-zero count in a frame they reached
-	// late: they see that it went. One store, for a relaxed one behind it would end the release sequence.
+	// Release pairs with the acquire in frame_try_ref, of readers that find a non-zero count in a frame they
+	// reached late: they see that it went. One store, for a relaxed one behind it would end the release sequence.
 	atomic_store_explicit(&data->refs, refs, memory_order_release);
 }
 

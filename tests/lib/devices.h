@@ -3,8 +3,8 @@
 // to drop it, memories of theirs whose copies end late or badly, and a record of what was said to whom, in which order.
 //
 // Programs are linked with --wrap for vmt_port_flush, which is written down too, and for vmt_port_relax: there the
-// copies go on that the library waits for, and whatever else a test wants to happen meanwhile. One thread uses all this.
-// A case begins with devices_begin.
+// copies go on that the library waits for, and whatever else a test wants to happen meanwhile. One thread uses all
+// this. A case begins with devices_begin.
 #ifndef TESTS_LIB_DEVICES_H
 #define TESTS_LIB_DEVICES_H
 
@@ -48,8 +48,8 @@ void record_clear(void);
 // for, about the same. The record is empty afterwards.
 void record_check(void);
 
-// The same, and that the device was asked to drop all of [addr, addr + length), that each was asked for this reason, and
-// with `pair` from inside of begin and end for the same.
+// The same, and that the device was asked to drop all of [addr, addr + length), that each was asked for this reason,
+// and with `pair` from inside of begin and end for the same.
 void record_expect(const struct device *device, enum vmt_reason reason, uint64_t addr, uint64_t length, bool pair);
 
 // Called before each flush of CPUs, under the locks: what may come before the request gets to anybody. NULL: nothing.
@@ -85,8 +85,8 @@ struct vram {
 	unsigned fail_in;	// the n-th copy from here fails (1: the next); 0: none
 	unsigned fail_one_in;	// one of so many fails, by chance; 0: none
 	uint64_t started, failed;
-	// While a copy is waited for: called once, and then forgotten. May do anything. With `meanwhile_bad`, the copies
-	// that are under way then fail.
+	// While a copy is waited for: called once, and then forgotten. May do anything. With `meanwhile_bad`, the
+	// copies that are under way then fail.
 	void (*meanwhile)(void *arg);
 	void *arg;
 	bool meanwhile_bad;

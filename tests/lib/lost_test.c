@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Secondaries that do not answer. What they could reach is given to nobody: each case lets the lost device write through
-// all that it ever had, after the space has moved on, and nobody may notice. Then it is detached, and nothing is left.
+// Secondaries that do not answer. What they could reach is given to nobody: each case lets the lost device write
+// through all that it ever had, after the space has moved on, and nobody may notice. Then it is detached, and nothing
+// is left.
 #include "lost.h"
 
 // ---- What operations say -----------------------------------------------------------------------------------------
@@ -165,8 +166,8 @@ static void pages_stay(struct env *env)
 
 // ---- Single things -----------------------------------------------------------------------------------------------
 
-// Operations elsewhere succeed, but what leaves the space is kept: a page may have been moved out of the range. What needs
-// pages to stand still, or gives them out, is refused.
+// Operations elsewhere succeed, but what leaves the space is kept: a page may have been moved out of the range. What
+// needs pages to stand still, or gives them out, is refused.
 static void elsewhere(struct env *env)
 {
 	struct device device, other;
@@ -323,8 +324,8 @@ static void two(struct env *env)
 	lib_expect_bare(env, env->space);
 }
 
-// A page that was lost while it stayed in the space is no less lost: wherever it is moved, or hidden, when it goes at last
-// it is given to nobody.
+// A page that was lost while it stayed in the space is no less lost: wherever it is moved, or hidden, when it goes at
+// last it is given to nobody.
 static void later(struct env *env)
 {
 	struct vmt_space *child;
