@@ -115,6 +115,7 @@ static advice_fn *advice_function(int advice)
 	}
 }
 
+/* Advice for which there is no such function. */
 static bool advice_known(int advice)
 {
 	switch (advice) {
@@ -133,7 +134,7 @@ static bool advice_known(int advice)
 	case MADV_COLLAPSE:
 		return true;
 	default:
-		return advice_function(advice) != NULL;
+		return false;
 	}
 }
 
@@ -145,7 +146,7 @@ long sys_madvise(long addr, long len, long advice_arg)
 	int advice = (int)advice_arg, err;
 	advice_fn *fn = advice_function(advice);
 
-	if (!advice_known(advice) || start % PAGE_SIZE)
+	if ((!fn && !advice_known(advice)) || start % PAGE_SIZE)
 		return -EINVAL;
 	if ((len && !length) || end < start)
 		return -EINVAL;
