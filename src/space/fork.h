@@ -77,6 +77,7 @@ static void fork_copy_ids(struct fork *fork, const struct vmt_node *from, struct
 	to->breaks = from->breaks;
 	if (from->ids) {
 		to->ids = fork->txn.pool.array[--fork->txn.pool.arrays];
+		fork->txn.pool.uniform = false;
 		__builtin_memcpy(to->ids, from->ids, ARRAY_BYTES);
 		count(fork->to, array_bytes, (int64_t)ARRAY_BYTES);
 		size_changed(fork->to, this_cpu(fork->to), SIZE_ARRAY_BYTES);

@@ -157,6 +157,7 @@ static void space_free(struct vmt_space *space)
 	batch_free_frames(&txn.batch);
 	vmt_port_preempt_on(tree->port);
 	txn_finish(&txn);
+	spares_free(tree);
 	vmt_port_frame_free(tree->port, root, VMT_PAGE_SIZE);
 	vmt_port_mem_free(tree->port, tree->cpu, vmt->cpus * sizeof(*tree->cpu));
 	vmt_port_mem_free(tree->port, space, sizeof(*space));

@@ -15,12 +15,13 @@ struct assign {
 static void assign_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
 {
 	const struct assign *assign = arg;
-	int64_t before = ids_mapped(node, first, last);
+	// What a claim was made for has been looked at.
+	int64_t before = assign->claim ? ids_mapped_as(node, first, last, assign->expect) : ids_mapped(node, first, last);
 
 	if (!assign->keep_pages)
 		leaf_zap(txn, node, first, last, ZAP_ALL);
 	ids_set_bare(txn, node, first, last, assign->id);
-	count(txn->tree, mapped, ids_mapped(node, first, last) - before);
+	count(txn->tree, mapped, ids_mapped_as(node, first, last, assign->id) - before);
 	if (!assign->id)
 		ids_gap_changed(node);
 }

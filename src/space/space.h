@@ -26,11 +26,35 @@ static enum vmt_status addr_check(const struct vmt_space *space, uint64_t addr)
 	return addr < space->tree.start || addr >= space->tree.end ? VMT_ERR_OUTSIDE : VMT_OK;
 }
 
+// window_ids for a window that lies in one lowest table.
+static bool window_ids_flat(struct txn *txn, bool (*see)(struct txn *txn, uint32_t id, uint64_t start, uint64_t last,
+							 void *arg), void *arg)
+{
+	const struct vmt_node *node = txn->node[0];
+	uint64_t start = txn->start;
+
+	if (!node->ids)
+		return see(txn, node->id, start, txn->last, arg);
+	for (unsigned slot = fmt_index(start, 0), end = fmt_index(txn->last, 0); slot <= end; slot++) {
+		uint64_t next;
+
+		if (slot < end && node->ids[slot + 1] == node->ids[slot])
+			continue;
+		next = slot < end ? slot_base(node, slot + 1) : txn->last + 1;
+		if (!see(txn, node->ids[slot], start, next - 1, arg))
+			return false;
+		start = next;
+	}
+	return true;
+}
+
 // Calls `see` for every run of slots of the locked window that hold no table, with the slots' common id, clamped to the
 // window in addresses. False from `see` ends it.
 static bool window_ids(struct txn *txn, bool (*see)(struct txn *txn, uint32_t id, uint64_t start, uint64_t last,
 						   void *arg), void *arg)
 {
+	if (txn->node[0]->level == 0)
+		return window_ids_flat(txn, see, arg);
 	for (unsigned n = 0; n < txn->held; n++) {
 		struct vmt_node *node = txn->node[n];
 		bool tables = node->level > 0 && node_live(node) > 0;

@@ -11,6 +11,7 @@ struct pool {
 	unsigned tables, arrays;
 	uint64_t table[POOL_MAX];	// zeroed frames
 	uint32_t *array[POOL_MAX];
+	bool uniform;			// the last of these has one id in all slots
 	uint64_t page;			// a frame for data, or VMT_NO_FRAME
 	bool page_zeroed;
 	uint64_t huge;			// a zeroed block for a leaf of level 1, or VMT_NO_FRAME
@@ -20,6 +21,7 @@ struct pool {
 static void pool_init(struct pool *pool)
 {
 	pool->tables = pool->arrays = 0;
+	pool->uniform = false;
 	pool->page = pool->huge = VMT_NO_FRAME;
 	pool->reclaim = true;
 }
@@ -57,9 +59,68 @@ static enum vmt_status pool_fill(struct vmt_tree *tree, struct pool *pool, unsig
 		if (!array)
 			return VMT_ERR_NO_MEMORY;
 		pool->array[pool->arrays++] = array;
+		pool->uniform = false;
 	}
 	return VMT_OK;
 }
+
+// ---- The spare array ---------------------------------------------------------------------------------------------
+//
+// A loop of map and unmap gives a table an array and takes it away again each round. So each CPU keeps for each space one
+// that a node had at the moment when all of its slots had one id again, as it is. Nothing is said of it to anybody, for
+// no node has it: it counts as little as what a pool holds.
+
+// Takes the CPU's spare array into the pool. Preemption is off; locks may be held. False: there is none, or the space may
+// not have one more.
+static bool pool_take_spare(struct vmt_tree *tree, struct pool *pool)
+{
+	_Atomic(uint32_t *) *spare = &this_cpu(tree)->spare;
+	uint32_t *array;
+
+	if (!atomic_load_explicit(spare, memory_order_relaxed) || pool->arrays == POOL_MAX ||
+	    (tree->array_limit && size_exceeds(tree, SIZE_ARRAY_BYTES, ARRAY_BYTES, tree->array_limit)))
+		return false;
+	// Acquire pairs with the release in pool_put_spare: whoever puts one there has written it. An exchange, for
+	// spares_free of another CPU may take it now.
+	array = atomic_exchange_explicit(spare, NULL, memory_order_acquire);
+	if (!array)
+		return false;
+	pool->array[pool->arrays++] = array;
+	pool->uniform = true;
+	return true;
+}
+
+// Leaves an array of one id to the CPU, if the pool has one and the CPU has none. Nothing is held.
+static inline void pool_put_spare(struct vmt_tree *tree, struct pool *pool)
+{
+	_Atomic(uint32_t *) *spare;
+
+	if (!pool->uniform)
+		return;
+	vmt_port_preempt_off(tree->port);
+	spare = &this_cpu(tree)->spare;
+	// Only this CPU puts one there, so that what is empty stays empty. Release: see pool_take_spare.
+	if (!atomic_load_explicit(spare, memory_order_relaxed)) {
+		atomic_store_explicit(spare, pool->array[--pool->arrays], memory_order_release);
+		pool->uniform = false;
+	}
+	vmt_port_preempt_on(tree->port);
+}
+
+// Frees the spare arrays of all CPUs. Nothing is held.
+static void spares_free(struct vmt_tree *tree)
+{
+	for (unsigned i = 0; i < tree->vmt->cpus; i++) {
+		uint32_t *array = NULL;
+
+		if (atomic_load_explicit(&tree->cpu[i].spare, memory_order_relaxed))
+			array = atomic_exchange_explicit(&tree->cpu[i].spare, NULL, memory_order_acquire);
+		if (array)
+			vmt_port_mem_free(tree->port, array, ARRAY_BYTES);
+	}
+}
+
+// ---- Pages -------------------------------------------------------------------------------------------------------
 
 // Makes sure of a page; with `zero` a zeroed one.
 static enum vmt_status pool_fill_page(struct vmt_tree *tree, struct pool *pool, bool zero)

@@ -86,8 +86,12 @@ static unsigned range_edge_cost(struct txn *txn, struct vmt_node *node, unsigned
 static void range_need(struct txn *txn, const struct range_op *op, void *arg, unsigned *tables, unsigned *arrays)
 {
 	*tables = *arrays = 0;
-	if (txn->node[0]->level == 0 && !(op->sets && op->sets(txn->node[0], arg)))
-		return; // pages are not split
+	if (txn->node[0]->level == 0) { // pages are not split
+		struct vmt_node *node = txn->node[0];
+
+		*arrays = op->sets && !node->ids && txn->last - txn->start != fmt_table_span(0) - 1 && op->sets(node, arg);
+		return;
+	}
 	for (unsigned i = 0; i < txn->held; i++) {
 		struct vmt_node *node = txn->node[i];
 		uint64_t start = txn->start, last = txn->last;
@@ -215,12 +219,8 @@ static void range_split(struct txn *txn, struct vmt_node *parent, unsigned slot,
 	ids_unname(txn, parent, slot);
 }
 
-// Does the window hold addresses that a move has claimed? Only while moves are under way: the count in the gate was
-// raised before anything was claimed.
-static bool range_meets_claim(struct txn *txn)
+static bool range_finds_claim(struct txn *txn)
 {
-	if (txn->owns_claims || tree_gate(txn->tree) < GATE_MOVE || !HOLDS(CLAIM_WAITS))
-		return false;
 	for (unsigned n = 0; n < txn->held; n++) {
 		struct vmt_node *node = txn->node[n];
 		uint64_t start = txn->start, last = txn->last;
@@ -235,13 +235,25 @@ static bool range_meets_claim(struct txn *txn)
 	return false;
 }
 
+// Does the window hold addresses that a move has claimed? Only while moves are under way: the count in the gate was
+// raised before anything was claimed.
+static inline bool range_meets_claim(struct txn *txn)
+{
+	return !txn->owns_claims && tree_gate(txn->tree) >= GATE_MOVE && HOLDS(CLAIM_WAITS) && range_finds_claim(txn);
+}
+
 static void range_apply(struct txn *txn, struct vmt_node *node, uint64_t start, uint64_t last,
 			const struct range_op *op, void *arg)
 {
 	unsigned level = node->level, first = fmt_index(start, level), end = fmt_index(last, level);
-	bool low = slot_is_partial(node, first, start, last);
-	bool high = first != end && slot_is_partial(node, end, start, last);
+	bool low, high;
 
+	if (level == 0 && !fmt_run_bits(0)) { // pages are covered whole, and nothing hangs below
+		op->slots(txn, node, first, end, arg);
+		return;
+	}
+	low = slot_is_partial(node, first, start, last);
+	high = first != end && slot_is_partial(node, end, start, last);
 	if (run_is_partial(node, first, start, last) && op->splits(txn, node, first, arg))
 		run_rewrite(txn, node, leaf_slot(entry_load(node, first), level, first), false);
 	if (run_is_partial(node, end, start, last) && op->splits(txn, node, end, arg))
@@ -282,6 +294,8 @@ static enum vmt_status range_lock(struct txn *txn, uint64_t start, uint64_t last
 			status = op->inspect(txn, arg);
 		if (status == VMT_OK) {
 			range_need(txn, op, arg, &tables, &arrays);
+			if (arrays > txn->pool.arrays)
+				pool_take_spare(txn->tree, &txn->pool);
 			if (tables <= txn->pool.tables && arrays <= txn->pool.arrays)
 				return VMT_OK;
 			txn_abort(txn);

@@ -117,7 +117,8 @@ static void txn_fold_later(struct txn *txn, uint64_t start, uint64_t last)
 	txn->fold_later[txn->later++].last = last;
 }
 
-static void txn_release(struct txn *txn, struct vmt_node *node)
+// Gives up a lock that somebody has marked.
+static void txn_release_marked(struct txn *txn, struct vmt_node *node)
 {
 	bool attached = atomic_load_explicit(&node->state, memory_order_relaxed) == NODE_ATTACHED;
 	uint64_t base = node->base;
@@ -125,6 +126,12 @@ static void txn_release(struct txn *txn, struct vmt_node *node)
 
 	if (lock_release(node) && attached)
 		txn_fold_later(txn, base, base + fmt_table_span(level) - 1);
+}
+
+static inline void txn_release(struct txn *txn, struct vmt_node *node)
+{
+	if (!lock_release_unmarked(node))
+		txn_release_marked(txn, node);
 }
 
 // Steps 1 and 2. Preemption is off.
