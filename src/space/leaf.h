@@ -45,8 +45,7 @@ static void entry_flush(struct txn *txn, const struct vmt_node *node, unsigned s
 		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
 }
 
-// An entry of `level` has come to say, or no longer says, what the marker `e` does.
-static void marker_copied(struct vmt_tree *tree, uint64_t e, unsigned level)
+static void marker_count_copied(struct vmt_tree *tree, uint64_t e, unsigned level)
 {
 	const struct vmt_marker_ops *ops = tree->space->config.marker_ops;
 	struct device_frame *frame = device_frame_of(tree->vmt, e);
@@ -58,8 +57,7 @@ static void marker_copied(struct vmt_tree *tree, uint64_t e, unsigned level)
 		ops->copied(tree->space, (enum vmt_marker)fmt_kind(e), fmt_payload(e), level_pages(level));
 }
 
-// The entry has been changed already, and its flush collected.
-static void marker_dropped(struct txn *txn, uint64_t e, unsigned level)
+static void marker_count_dropped(struct txn *txn, uint64_t e, unsigned level)
 {
 	struct vmt_tree *tree = txn->tree;
 	const struct vmt_marker_ops *ops = tree->space->config.marker_ops;
@@ -69,6 +67,26 @@ static void marker_dropped(struct txn *txn, uint64_t e, unsigned level)
 		batch_add_device(&txn->batch, frame, level_pages(level));
 	else if (ops && ops->dropped)
 		ops->dropped(tree->space, (enum vmt_marker)fmt_kind(e), fmt_payload(e), level_pages(level));
+}
+
+// Does nobody count who says what the marker `e` does?
+static inline bool marker_is_plain(const struct vmt_tree *tree, uint64_t e)
+{
+	return fmt_kind(e) == MARKER_GUARD && !tree->space->config.marker_ops;
+}
+
+// An entry of `level` has come to say, or no longer says, what the marker `e` does.
+static inline void marker_copied(struct vmt_tree *tree, uint64_t e, unsigned level)
+{
+	if (!marker_is_plain(tree, e))
+		marker_count_copied(tree, e, level);
+}
+
+// The entry has been changed already, and its flush collected.
+static inline void marker_dropped(struct txn *txn, uint64_t e, unsigned level)
+{
+	if (!marker_is_plain(txn->tree, e))
+		marker_count_dropped(txn, e, level);
 }
 
 // Does the marker stand for the bytes of a page?
@@ -96,6 +114,7 @@ static void leaf_clear(struct txn *txn, struct vmt_node *node, unsigned slot, ui
 
 	if (HOLDS(FLUSH_ZAP))
 		entry_flush(txn, node, slot, old);
+	txn_note_peaks(txn);
 	count_resident(txn->tree, pa, -1);
 	batch_add_frame(&txn->batch, pa);
 	if (node->level > 0)

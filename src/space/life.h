@@ -119,22 +119,26 @@ enum vmt_status vmt_space_create(struct vmt *vmt, const struct vmt_space_config 
 // Drops what the slots [first, last] of a node hold, and frees what is below. Nobody else knows the space.
 static void space_free_below(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last)
 {
-	for (unsigned slot = first; slot <= last && node_live(node); slot++) {
+	unsigned left = node_live(node);
+
+	for (unsigned slot = first; slot <= last && left; slot++) {
 		uint64_t e = entry_load(node, slot);
 
 		if (!e)
 			continue;
+		left--;
 		if (fmt_is_table(e, node->level)) {
 			space_free_below(txn, node_of_table(txn->port, fmt_pa(e)), 0, FMT_SLOTS - 1);
 			vmt_port_frame_free(txn->port, fmt_pa(e), VMT_PAGE_SIZE);
 		} else if (!fmt_holds_frame(e, node->level)) {
 			marker_dropped(txn, e, node->level);
 		} else if (entry_frame(e) != txn->tree->vmt->zero_pa) {
-			for (uint64_t i = 0; i < level_pages(node->level); i++)
+			frame_unref(txn->port, entry_frame(e));
+			for (uint64_t i = 1; node->level > 0 && i < level_pages(node->level); i++)
 				frame_unref(txn->port, entry_frame(e) + i * VMT_PAGE_SIZE);
 		}
-		node_add_live(node, -1);
 	}
+	node_add_live(node, -(int)node_live(node));
 	if (node->ids) {
 		ids_set(txn, node, 0, FMT_SLOTS - 1, 0);
 	} else {

@@ -176,7 +176,6 @@ static enum vmt_status map_replace(const struct map *map, uint64_t addr, uint64_
 	*done = addr;
 	if (status != VMT_OK)
 		return status;
-	tree_note_peaks(&map->space->tree);
 	status = range_run(map->txn, addr, addr + map->request->length - 1, &assign_op, &assign, done);
 	map_drop_id(map->txn, assign.id);
 	return status;
@@ -265,7 +264,6 @@ enum vmt_status vmt_unmap(struct vmt_space *space, uint64_t addr, uint64_t lengt
 
 	if (status != VMT_OK)
 		return status;
-	tree_note_peaks(&space->tree);
 	change_begin(&watch, &txn, space, addr, length, VMT_REASON_UNMAP);
 	status = range_run(&txn, addr, addr + length - 1, &assign_op, &assign, NULL);
 	status = change_end(&watch, &txn, status);

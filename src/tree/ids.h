@@ -90,6 +90,7 @@ static void ids_collapse(struct txn *txn, struct vmt_node *node)
 	struct vmt_cpu *cpu = this_cpu(txn->tree);
 	uint32_t *ids = node->ids;
 
+	txn_note_peaks(txn);
 	node->id = ids[0];
 	node->ids = NULL;
 	count_add(&cpu->count.array_bytes, -(int64_t)ARRAY_BYTES);

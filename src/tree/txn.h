@@ -42,6 +42,7 @@ struct txn {
 	struct vmt_node *parent[FMT_TOP + 1];
 	bool keep;			// an emptied lowest table may be kept for this CPU's next use
 	bool fold;			// empty tables are folded at all
+	bool noted;			// the peaks were looked at; see txn_note_peaks
 	bool owns_claims;		// the claims that it meets are its own, or do not matter to it
 	bool above;			// step 1 stops above a table that the range covers whole
 	uint64_t run_max;		// the largest run that a cut leaf may be made of, in bytes
@@ -58,11 +59,20 @@ static void txn_init(struct txn *txn, struct vmt_tree *tree)
 	txn->port = tree->port;
 	txn->held = txn->parents = txn->later = 0;
 	txn->keep = txn->fold = true;
-	txn->above = txn->owns_claims = false;
+	txn->above = txn->owns_claims = txn->noted = false;
 	txn->run_max = UINT64_MAX;
 	txn->dead = 0;
 	pool_init(&txn->pool);
 	batch_init(&txn->batch, tree);
+}
+
+// Before the transaction makes anything less that has a peak. Once is enough: what it makes more later was less before.
+static inline void txn_note_peaks(struct txn *txn)
+{
+	if (txn->noted)
+		return;
+	txn->noted = true;
+	cpu_note_peaks(txn->tree);
 }
 
 // The lowest node whose table covers [start, last], as it looks now. In a read-side section. Tables are reached through
@@ -217,7 +227,8 @@ static void txn_lock_gated(struct txn *txn, uint64_t start, uint64_t last)
 static void txn_lock(struct txn *txn, uint64_t start, uint64_t last)
 {
 	txn_lock_gated(txn, start, last);
-	txn_lock_below(txn, txn->node[0], start, last);
+	if (txn->node[0]->level > 0)
+		txn_lock_below(txn, txn->node[0], start, last);
 }
 
 static struct vmt_node *txn_lock_path_below(struct txn *txn, struct vmt_node *node, uint64_t addr, unsigned level)
