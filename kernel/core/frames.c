@@ -231,19 +231,19 @@ static void cache_empty(struct frame_cache *c, unsigned int keep)
 }
 
 /* This CPU's cache, locked; interrupts off, which keeps the CPU. */
-static struct frame_cache *cache_lock(uint64_t *flags)
+static inline struct frame_cache *cache_lock(uint64_t *flags)
 {
 	struct frame_cache *c;
 
 	*flags = irq_save();
 	c = &caches[cpu_id()];
-	spin_lock(&c->lock);
+	spin_lock_irqs_off(&c->lock);
 	return c;
 }
 
-static void cache_unlock(struct frame_cache *c, uint64_t flags)
+static inline void cache_unlock(struct frame_cache *c, uint64_t flags)
 {
-	spin_unlock(&c->lock);
+	spin_unlock_irqs_off(&c->lock);
 	irq_restore(flags);
 }
 

@@ -114,7 +114,7 @@ static void leaf_clear(struct txn *txn, struct vmt_node *node, unsigned slot, ui
 
 	if (HOLDS(FLUSH_ZAP))
 		entry_flush(txn, node, slot, old);
-	txn_note_peaks(txn);
+	txn_note_peak(txn, SIZE_RESIDENT);
 	count_resident(txn->tree, pa, -1);
 	batch_add_frame(&txn->batch, pa);
 	if (node->level > 0)

@@ -80,7 +80,7 @@ static enum vmt_status assign_claim(struct vmt_space *space, struct txn *txn, ui
 		if (status != VMT_OK)
 			return status;
 		if (txn->last == last) {
-			range_apply(txn, txn->node[0], start, last, &assign_op, &assign);
+			range_change(txn, start, last, &assign_op, &assign);
 			txn_commit(txn);
 			return VMT_OK;
 		}

@@ -94,11 +94,15 @@ static inline bool window_ids(struct txn *txn, window_see *see, void *arg)
 	return true;
 }
 
-// For who does not take the tree's usual ways of making something less (txn_note_peaks).
+// For who does not take the tree's usual ways of making something less (txn_note_peak).
 static void tree_note_peaks(struct vmt_tree *tree)
 {
+	struct vmt_cpu *cpu;
+
 	vmt_port_preempt_off(tree->port);
-	cpu_note_peaks(tree);
+	cpu = this_cpu(tree);
+	for (enum size size = 0; size < SIZES; size++)
+		cpu_note_peak(cpu, size, size_known(tree, cpu, size));
 	vmt_port_preempt_on(tree->port);
 }
 

@@ -28,7 +28,7 @@ static bool fold_into(struct txn *txn, struct vmt_node *parent, struct vmt_node 
 		txn_fold_later(txn, node->base, node_end(node) - 1);
 		return false;
 	}
-	txn_note_peaks(txn);
+	txn_note_peak(txn, SIZE_TABLES);
 	e = entry_exchange(txn->tree, parent, slot, 0);
 	ids_set(txn, parent, slot, slot, node->id);
 	node_unuse_id(txn, node->id);

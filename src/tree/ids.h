@@ -90,7 +90,7 @@ static void ids_collapse(struct txn *txn, struct vmt_node *node)
 	struct vmt_cpu *cpu = this_cpu(txn->tree);
 	uint32_t *ids = node->ids;
 
-	txn_note_peaks(txn);
+	txn_note_peak(txn, SIZE_ARRAY_BYTES);
 	node->id = ids[0];
 	node->ids = NULL;
 	count_add(&cpu->count.array_bytes, -(int64_t)ARRAY_BYTES);
@@ -125,7 +125,7 @@ static unsigned ids_write(struct txn *txn, uint32_t *ids, unsigned first, unsign
 	return breaks - 1;
 }
 
-static void ids_set_mixed(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+static void ids_set_counted(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
 {
 	uint32_t *ids = node->ids;
 	unsigned breaks = node->breaks;
@@ -136,7 +136,35 @@ static void ids_set_mixed(struct txn *txn, struct vmt_node *node, unsigned first
 	breaks -= ids_write(txn, ids, first, last, id);
 	breaks += (first && ids_differ(ids, first - 1, first)) + ids_differ(ids, last, last + 1);
 	node->breaks = (uint16_t)breaks;
-	if (breaks == 0)
+}
+
+// Writes from `first` on, as long as nothing counts what was there. Where it stopped.
+static unsigned ids_set_plain(struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+{
+	uint32_t *ids = node->ids, before = ids[first ? first - 1 : 0], old = before;
+	unsigned breaks = node->breaks, slot = first;
+
+	for (; slot <= last && !(ids[slot] & ID_COUNTED); slot++) {
+		breaks -= ids[slot] != old;
+		old = ids[slot];
+		ids[slot] = id;
+	}
+	if (slot > first && slot < FMT_SLOTS)
+		breaks += (ids[slot] != id) - (ids[slot] != old);
+	if (slot > first && first)
+		breaks += before != id;
+	node->breaks = (uint16_t)breaks;
+	return slot;
+}
+
+// In the array.
+static void ids_set_mixed(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+{
+	if (!(id & ID_COUNTED))
+		first = ids_set_plain(node, first, last, id);
+	if (first <= last)
+		ids_set_counted(txn, node, first, last, id);
+	if (node->breaks == 0)
 		ids_collapse(txn, node);
 }
 
@@ -204,13 +232,8 @@ static void ids_set(struct txn *txn, struct vmt_node *node, unsigned first, unsi
 	ids_set_mixed(txn, node, first, last, id);
 }
 
-// The same for slots among which there may be tables: those are left out.
-static void ids_set_bare(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+static void ids_set_between(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
 {
-	if (!node_has_tables(node) || (first == 0 && last == FMT_SLOTS - 1)) {
-		ids_set(txn, node, first, last, id);
-		return;
-	}
 	while (first <= last) {
 		unsigned end = first;
 
@@ -220,6 +243,15 @@ static void ids_set_bare(struct txn *txn, struct vmt_node *node, unsigned first,
 			ids_set(txn, node, first, end - 1, id);
 		first = end + 1;
 	}
+}
+
+// The same for slots among which there may be tables: those are left out.
+static inline void ids_set_bare(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+{
+	if (!node_has_tables(node) || (first == 0 && last == FMT_SLOTS - 1))
+		ids_set(txn, node, first, last, id);
+	else
+		ids_set_between(txn, node, first, last, id);
 }
 
 // A table was linked in `slot`: the node stops naming an id for it. Without this an object would live for as long as

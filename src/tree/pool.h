@@ -29,7 +29,7 @@ static void pool_init(struct pool *pool)
 // Gives freed pages back so that an allocation can be tried again; above (space/reclaim.h). Nothing is held.
 static uint64_t tree_reclaim(struct vmt_tree *tree, uint64_t pages);
 
-static uint64_t pool_alloc_frame(struct vmt_tree *tree, const struct pool *pool, bool zero)
+static inline uint64_t pool_alloc_frame(struct vmt_tree *tree, const struct pool *pool, bool zero)
 {
 	uint64_t pa = vmt_port_frame_alloc(tree->port, VMT_PAGE_SIZE, zero);
 
@@ -123,7 +123,7 @@ static void spares_free(struct vmt_tree *tree)
 // ---- Pages -------------------------------------------------------------------------------------------------------
 
 // Makes sure of a page; with `zero` a zeroed one.
-static enum vmt_status pool_fill_page(struct vmt_tree *tree, struct pool *pool, bool zero)
+static inline enum vmt_status pool_fill_page(struct vmt_tree *tree, struct pool *pool, bool zero)
 {
 	if (pool->page != VMT_NO_FRAME && zero && !pool->page_zeroed) {
 		vmt_port_frame_free(tree->port, pool->page, VMT_PAGE_SIZE);

@@ -246,14 +246,8 @@ static void range_apply(struct txn *txn, struct vmt_node *node, uint64_t start, 
 			const struct range_op *op, void *arg)
 {
 	unsigned level = node->level, first = fmt_index(start, level), end = fmt_index(last, level);
-	bool low, high;
-
-	if (level == 0 && !fmt_run_bits(0)) { // pages are covered whole, and nothing hangs below
-		op->slots(txn, node, first, end, arg);
-		return;
-	}
-	low = slot_is_partial(node, first, start, last);
-	high = first != end && slot_is_partial(node, end, start, last);
+	bool low = slot_is_partial(node, first, start, last);
+	bool high = first != end && slot_is_partial(node, end, start, last);
 	if (run_is_partial(node, first, start, last) && op->splits(txn, node, first, arg))
 		run_rewrite(txn, node, leaf_slot(entry_load(node, first), level, first), false);
 	if (run_is_partial(node, end, start, last) && op->splits(txn, node, end, arg))
@@ -274,6 +268,17 @@ static void range_apply(struct txn *txn, struct vmt_node *node, uint64_t start, 
 			range_apply(txn, node_of_table(txn->port, fmt_pa(e)), start > base ? start : base,
 				    last < slot_last ? last : slot_last, op, arg);
 	}
+}
+
+// Does it to the locked window.
+static inline void range_change(struct txn *txn, uint64_t start, uint64_t last, const struct range_op *op, void *arg)
+{
+	struct vmt_node *node = txn->node[0];
+
+	if (node->level == 0 && !fmt_run_bits(0)) // pages are covered whole, and nothing hangs below
+		op->slots(txn, node, fmt_index(start, 0), fmt_index(last, 0), arg);
+	else
+		range_apply(txn, node, start, last, op, arg);
 }
 
 // One window: locks it, makes sure of what it needs, leaves it locked for the operation. Not locked on an error.
@@ -323,7 +328,7 @@ static enum vmt_status range_run(struct txn *txn, uint64_t start, uint64_t last,
 		if (status != VMT_OK)
 			break;
 		end = txn->last;
-		range_apply(txn, txn->node[0], start, end, op, arg);
+		range_change(txn, start, end, op, arg);
 		txn_commit(txn);
 		start = end + 1;
 		if (end >= last)

@@ -199,15 +199,6 @@ static void cpu_note_peak(struct vmt_cpu *cpu, enum size size, int64_t total)
 		atomic_store_explicit(&cpu->peak[size], total, memory_order_relaxed);
 }
 
-// Peaks are looked at before anything becomes less: there they are. Preemption is off.
-static void cpu_note_peaks(struct vmt_tree *tree)
-{
-	struct vmt_cpu *cpu = this_cpu(tree);
-
-	for (enum size size = 0; size < SIZES; size++)
-		cpu_note_peak(cpu, size, size_known(tree, cpu, size));
-}
-
 // Would the total with `more` be above the limit? The lines of other CPUs are read only where it is near.
 static inline bool size_exceeds(const struct vmt_tree *tree, enum size size, uint64_t more, uint64_t limit)
 {

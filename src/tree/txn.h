@@ -42,7 +42,7 @@ struct txn {
 	struct vmt_node *parent[FMT_TOP + 1];
 	bool keep;			// an emptied lowest table may be kept for this CPU's next use
 	bool fold;			// empty tables are folded at all
-	bool noted;			// the peaks were looked at; see txn_note_peaks
+	unsigned noted;			// the peaks that were looked at, 1 << size; see txn_note_peak
 	bool owns_claims;		// the claims that it meets are its own, or do not matter to it
 	bool above;			// step 1 stops above a table that the range covers whole
 	uint64_t run_max;		// the largest run that a cut leaf may be made of, in bytes
@@ -59,20 +59,24 @@ static void txn_init(struct txn *txn, struct vmt_tree *tree)
 	txn->port = tree->port;
 	txn->held = txn->parents = txn->later = 0;
 	txn->keep = txn->fold = true;
-	txn->above = txn->owns_claims = txn->noted = false;
+	txn->above = txn->owns_claims = false;
+	txn->noted = 0;
 	txn->run_max = UINT64_MAX;
 	txn->dead = 0;
 	pool_init(&txn->pool);
 	batch_init(&txn->batch, tree);
 }
 
-// Before the transaction makes anything less that has a peak. Once is enough: what it makes more later was less before.
-static inline void txn_note_peaks(struct txn *txn)
+// Before the transaction makes less what has a peak: there it is. Once is enough: what it makes more later was less before.
+static inline void txn_note_peak(struct txn *txn, enum size size)
 {
-	if (txn->noted)
+	struct vmt_cpu *cpu;
+
+	if (txn->noted >> size & 1)
 		return;
-	txn->noted = true;
-	cpu_note_peaks(txn->tree);
+	txn->noted |= 1u << size;
+	cpu = this_cpu(txn->tree);
+	cpu_note_peak(cpu, size, size_known(txn->tree, cpu, size));
 }
 
 // The lowest node whose table covers [start, last], as it looks now. In a read-side section. Tables are reached through
