@@ -119,7 +119,10 @@ enum vmt_status vmt_space_create(struct vmt *vmt, const struct vmt_space_config 
 // Drops what the slots [first, last] of a node hold, and frees what is below. Nobody else knows the space.
 static void space_free_below(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last)
 {
+	uint64_t zero_pa = txn->tree->vmt->zero_pa;
 	unsigned left = node_live(node);
+	bool lowest = node->level == 0;
+	void *port = txn->port;
 
 	for (unsigned slot = first; slot <= last && left; slot++) {
 		uint64_t e = entry_load(node, slot);
@@ -127,24 +130,21 @@ static void space_free_below(struct txn *txn, struct vmt_node *node, unsigned fi
 		if (!e)
 			continue;
 		left--;
-		if (fmt_is_table(e, node->level)) {
+		if (lowest && fmt_is_present(e)) {
+			if (fmt_pa(e) != zero_pa)
+				frame_unref(port, fmt_pa(e));
+		} else if (fmt_is_table(e, node->level)) {
 			space_free_below(txn, node_of_table(txn->port, fmt_pa(e)), 0, FMT_SLOTS - 1);
 			vmt_port_frame_free(txn->port, fmt_pa(e), VMT_PAGE_SIZE);
 		} else if (!fmt_holds_frame(e, node->level)) {
 			marker_dropped(txn, e, node->level);
-		} else if (entry_frame(e) != txn->tree->vmt->zero_pa) {
-			frame_unref(txn->port, entry_frame(e));
-			for (uint64_t i = 1; node->level > 0 && i < level_pages(node->level); i++)
+		} else if (entry_frame(e) != zero_pa) {
+			for (uint64_t i = 0; i < level_pages(node->level); i++)
 				frame_unref(txn->port, entry_frame(e) + i * VMT_PAGE_SIZE);
 		}
 	}
 	node_add_live(node, -(int)node_live(node));
-	if (node->ids) {
-		ids_set(txn, node, 0, FMT_SLOTS - 1, 0);
-	} else {
-		node_unuse_id(txn, node->id);
-		node->id = 0;
-	}
+	ids_drop(txn, node);
 }
 
 // Frees the space and all in it.

@@ -86,6 +86,8 @@ static inline bool window_ids(struct txn *txn, window_see *see, void *arg)
 {
 	const struct vmt_node *top = txn->node[0];
 
+	if (top->level == 0 && txn->last - txn->start < VMT_PAGE_SIZE)
+		return see(txn, slot_id(top, fmt_index(txn->start, 0)), txn->start, txn->last, arg);
 	if (top->level == 0)
 		return top->ids ? window_ids_lowest(txn, see, arg) : see(txn, top->id, txn->start, txn->last, arg);
 	for (unsigned n = 0; n < txn->held; n++)

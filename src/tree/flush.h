@@ -109,9 +109,7 @@ static void flush_widen(struct vmt_flush *flush, uint64_t start, uint64_t end)
 	flush->end = end > flush->end ? end : flush->end;
 }
 
-// Adds [start, end) to a request; neighbours join. When the list is full the request grows to the whole space: more is
-// flushed than was changed, never less (races.md 11 and 18).
-static void flush_add(struct vmt_flush *flush, uint64_t start, uint64_t end)
+static void flush_add_range(struct vmt_flush *flush, uint64_t start, uint64_t end)
 {
 	if (flush->all) {
 		flush_widen(flush, start, end);
@@ -138,6 +136,16 @@ static void flush_add(struct vmt_flush *flush, uint64_t start, uint64_t end)
 		return;
 	}
 	flush->ranges[flush->count++] = (struct vmt_flush_range){start, end};
+}
+
+// Adds [start, end) to a request; neighbours join. When the list is full the request grows to the whole space: more is
+// flushed than was changed, never less (races.md 11 and 18).
+static inline void flush_add(struct vmt_flush *flush, uint64_t start, uint64_t end)
+{
+	if (flush->count && flush->ranges[flush->count - 1].end == start) // `all` has no ranges
+		flush->ranges[flush->count - 1].end = end;
+	else
+		flush_add_range(flush, start, end);
 }
 
 static bool flush_pending(const struct vmt_flush *flush)

@@ -129,9 +129,9 @@ static inline void txn_commit(struct txn *txn)
 {
 	const struct vmt_node *node = txn->node[0];
 
-	// One lowest table, which is not empty, and nothing was taken out: most faults. (Only a fold locks parents, and only
-	// what was unlinked retires.)
-	if (txn->held == 1 && node->level == 0 && !node_is_empty(node) && !batch_has_work(&txn->batch) &&
+	// One table, which is not empty, and nothing was taken out: most faults. (Only a fold locks parents, and only what
+	// was unlinked retires.)
+	if (txn->held == 1 && !node_is_empty(node) && !batch_has_work(&txn->batch) &&
 	    !txn->batch.tables && HOLDS(EMPTY)) {
 		txn_release(txn, txn->node[--txn->held]);
 		vmt_port_preempt_on(txn->port);

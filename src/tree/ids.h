@@ -254,6 +254,28 @@ static inline void ids_set_bare(struct txn *txn, struct vmt_node *node, unsigned
 		ids_set_between(txn, node, first, last, id);
 }
 
+// The node names nothing any more; at the end of a space.
+static void ids_drop(struct txn *txn, struct vmt_node *node)
+{
+	uint32_t *ids = node->ids;
+	bool counted = false;
+
+	for (unsigned i = 0; ids && i < FMT_SLOTS; i++)
+		counted |= ids[i] >> 31;
+	if (counted) {
+		ids_set(txn, node, 0, FMT_SLOTS - 1, 0);
+		return;
+	}
+	if (ids) {
+		node->ids = NULL;
+		count(txn->tree, array_bytes, -(int64_t)ARRAY_BYTES);
+		vmt_port_mem_free(txn->port, ids, ARRAY_BYTES);
+	} else {
+		node_unuse_id(txn, node->id);
+	}
+	node->id = 0;
+}
+
 // A table was linked in `slot`: the node stops naming an id for it. Without this an object would live for as long as
 // some table hangs where it was once mapped. Takes no array: one that is not there is not needed.
 static void ids_unname(struct txn *txn, struct vmt_node *node, unsigned slot)

@@ -79,24 +79,32 @@ static inline void txn_note_peak(struct txn *txn, enum size size)
 	cpu_note_peak(cpu, size, size_known(txn->tree, cpu, size));
 }
 
+// Goes on from the table of `level` at `*pa` to the next that covers all of the range; false: there is none.
+static inline bool walk_step(struct vmt_tree *tree, uint64_t start, uint64_t differ, unsigned level, uint64_t *pa)
+{
+	_Atomic(uint64_t) *table = vmt_port_frame_ptr(tree->port, *pa);
+	uint64_t e;
+
+	if (differ >> fmt_shift(level))
+		return false;
+	// Acquire as in entry_load_acquire.
+	e = atomic_load_explicit(&table[fmt_index(start, level)], memory_order_acquire);
+	if (!fmt_is_table(e, level))
+		return false;
+	*pa = fmt_pa(e);
+	return true;
+}
+
 // The lowest node whose table covers [start, last], as it looks now. In a read-side section. Tables are reached through
 // their frames' addresses, one dependent load for a level; the node is looked for at the end.
 static inline struct vmt_node *tree_walk_down(struct vmt_tree *tree, uint64_t start, uint64_t last)
 {
 	uint64_t pa = tree->root_pa, differ = start ^ last;
 
-	for (unsigned level = FMT_TOP; level > 0; level--) {
-		_Atomic(uint64_t) *table = vmt_port_frame_ptr(tree->port, pa);
-		uint64_t e;
-
-		if (differ >> fmt_shift(level))
-			break;
-		// Acquire as in entry_load_acquire.
-		e = atomic_load_explicit(&table[fmt_index(start, level)], memory_order_acquire);
-		if (!fmt_is_table(e, level))
-			break;
-		pa = fmt_pa(e);
-	}
+	// Written out, so that each level's shift is a constant.
+	(void)((FMT_TOP < 4 || walk_step(tree, start, differ, 4, &pa)) &&
+	       (FMT_TOP < 3 || walk_step(tree, start, differ, 3, &pa)) &&
+	       (FMT_TOP < 2 || walk_step(tree, start, differ, 2, &pa)) && walk_step(tree, start, differ, 1, &pa));
 	return node_of_table(tree->port, pa);
 }
 
