@@ -4,7 +4,7 @@
 #define VMT_SPACE_LEAF_H
 
 // Counts `n` pages more (or less) from `pa` on that entries hold. The zero page is nobody's.
-static void count_resident(struct vmt_tree *tree, uint64_t pa, int64_t n)
+static inline void count_resident(struct vmt_tree *tree, uint64_t pa, int64_t n)
 {
 	struct vmt_data *data = data_of_frame(tree->port, pa);
 	struct vmt_cpu *cpu;
@@ -37,7 +37,7 @@ static uint64_t leaf_page(uint64_t e, unsigned level, uint64_t addr)
 }
 
 // Collects the flush for an entry that was changed.
-static void entry_flush(struct txn *txn, const struct vmt_node *node, unsigned slot, uint64_t e)
+static inline void entry_flush(struct txn *txn, const struct vmt_node *node, unsigned slot, uint64_t e)
 {
 	uint64_t addr = slot_base(node, slot);
 
@@ -108,7 +108,7 @@ static void leaf_clear_huge(struct txn *txn, uint64_t pa, unsigned level)
 }
 
 // Clears one entry that holds a frame: out of the table, into the batch.
-static void leaf_clear(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t replacement)
+static inline void leaf_clear(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t replacement)
 {
 	uint64_t old = entry_exchange(txn->tree, node, slot, replacement), pa = entry_frame(old);
 

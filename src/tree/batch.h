@@ -123,7 +123,7 @@ static void batch_retire_tables(struct batch *batch)
 }
 
 // Takes over the reference that an entry held on the frame at `pa`.
-static void batch_add_frame(struct batch *batch, uint64_t pa)
+static inline void batch_add_frame(struct batch *batch, uint64_t pa)
 {
 	struct vmt_data *data = data_of_frame(batch->tree->port, pa);
 

@@ -82,16 +82,15 @@ static unsigned range_edge_cost(struct txn *txn, struct vmt_node *node, unsigned
 	return range_split_cost(node->level, start > base ? start : base, last < end ? last : end);
 }
 
-// What the locked window needs from the pool.
-static void range_need(struct txn *txn, const struct range_op *op, void *arg, unsigned *tables, unsigned *arrays)
-{
-	*tables = *arrays = 0;
-	if (txn->node[0]->level == 0) { // pages are not split
-		struct vmt_node *node = txn->node[0];
+// What a look at the locked window found missing.
+struct range_wanted {
+	bool claim;	// a move that it met is to end
+	bool prepare;	// the operation knows
+	unsigned tables, arrays;
+};
 
-		*arrays = op->sets && !node->ids && txn->last - txn->start != fmt_table_span(0) - 1 && op->sets(node, arg);
-		return;
-	}
+static void range_need_below(struct txn *txn, const struct range_op *op, void *arg, unsigned *tables, unsigned *arrays)
+{
 	for (unsigned i = 0; i < txn->held; i++) {
 		struct vmt_node *node = txn->node[i];
 		uint64_t start = txn->start, last = txn->last;
@@ -111,6 +110,18 @@ static void range_need(struct txn *txn, const struct range_op *op, void *arg, un
 	}
 	if (op->sets)
 		*arrays += *tables;
+}
+
+// What the locked window needs from the pool.
+static inline void range_need(struct txn *txn, const struct range_op *op, void *arg, unsigned *tables, unsigned *arrays)
+{
+	struct vmt_node *top = txn->node[0];
+
+	*tables = *arrays = 0;
+	if (top->level > 0)
+		range_need_below(txn, op, arg, tables, arrays);
+	else // pages are not split
+		*arrays = op->sets && !top->ids && txn->last - txn->start != fmt_table_span(0) - 1 && op->sets(top, arg);
 }
 
 static void node_init(struct vmt_tree *tree, struct vmt_node *node, uint64_t pa, unsigned level, uint64_t base)
@@ -281,35 +292,54 @@ static inline void range_change(struct txn *txn, uint64_t start, uint64_t last, 
 		range_apply(txn, node, start, last, op, arg);
 }
 
-// One window: locks it, makes sure of what it needs, leaves it locked for the operation. Not locked on an error.
-static enum vmt_status range_lock(struct txn *txn, uint64_t start, uint64_t last, const struct range_op *op, void *arg)
+// Looks at the locked window. VMT_OK: the operation can go ahead. VMT_ERR_RETRY with `*wanted`: after
+// range_provide; everything else ends it.
+static inline enum vmt_status range_look(struct txn *txn, const struct range_op *op, void *arg,
+					 struct range_wanted *wanted)
 {
-	for (;;) {
-		unsigned tables, arrays;
-		enum vmt_status status = VMT_OK;
+	enum vmt_status status;
 
-		txn->above = op->above && !((start | (last + 1)) & (fmt_table_span(0) - 1));
+	*wanted = (struct range_wanted){.claim = range_meets_claim(txn)};
+	if (wanted->claim)
+		return VMT_ERR_RETRY;
+	status = op->inspect ? op->inspect(txn, arg) : VMT_OK;
+	wanted->prepare = status == VMT_ERR_RETRY;
+	if (status != VMT_OK)
+		return status;
+	range_need(txn, op, arg, &wanted->tables, &wanted->arrays);
+	if (wanted->arrays > txn->pool.arrays)
+		pool_take_spare(txn->tree, &txn->pool);
+	return wanted->tables <= txn->pool.tables && wanted->arrays <= txn->pool.arrays ? VMT_OK : VMT_ERR_RETRY;
+}
+
+// With nothing held: waits for what it met, or gets what it was short of.
+static enum vmt_status range_provide(struct txn *txn, const struct range_op *op, void *arg,
+				     const struct range_wanted *wanted)
+{
+	if (wanted->prepare)
+		return op->prepare(txn, arg);
+	if (!wanted->claim)
+		return pool_fill(txn->tree, &txn->pool, wanted->tables, wanted->arrays);
+	vmt_port_relax(txn->port, true);
+	return VMT_OK;
+}
+
+// One window: locks it, makes sure of what it needs, leaves it locked for the operation. Not locked on an error.
+static inline enum vmt_status range_lock(struct txn *txn, uint64_t start, uint64_t last, const struct range_op *op,
+					 void *arg)
+{
+	struct range_wanted wanted;
+	enum vmt_status status;
+
+	txn->above = op->above && !((start | (last + 1)) & (fmt_table_span(0) - 1));
+	for (;;) {
 		txn_lock(txn, start, last);
-		if (range_meets_claim(txn)) {
-			txn_abort(txn);
-			vmt_port_relax(txn->port, true);
-			continue;
-		}
-		if (op->inspect)
-			status = op->inspect(txn, arg);
-		if (status == VMT_OK) {
-			range_need(txn, op, arg, &tables, &arrays);
-			if (arrays > txn->pool.arrays)
-				pool_take_spare(txn->tree, &txn->pool);
-			if (tables <= txn->pool.tables && arrays <= txn->pool.arrays)
-				return VMT_OK;
-			txn_abort(txn);
-			status = pool_fill(txn->tree, &txn->pool, tables, arrays);
-		} else {
-			txn_abort(txn);
-			if (status == VMT_ERR_RETRY)
-				status = op->prepare(txn, arg);
-		}
+		status = range_look(txn, op, arg, &wanted);
+		if (status == VMT_OK)
+			return VMT_OK;
+		txn_abort(txn);
+		if (status == VMT_ERR_RETRY)
+			status = range_provide(txn, op, arg, &wanted);
 		if (status != VMT_OK)
 			return status;
 	}

@@ -230,7 +230,7 @@ void exit_to_user(struct regs *r)
 	struct task *t = current();
 
 	for (;;) {
-		if (this_cpu()->need_resched) {
+		if (gs_read(need_resched)) {
 			schedule();
 		} else if (atomic_load_explicit(&t->pending_work, memory_order_acquire)) {
 			/* Acquire pairs with task_notify's release. */
@@ -244,7 +244,7 @@ void exit_to_user(struct regs *r)
 			break;
 		}
 	}
-	assert(this_cpu()->preempt_count == 0);
+	assert(gs_read(preempt_count) == 0);
 	r->cs = USER_CS;
 	r->ss = USER_DS;
 	r->rflags = (r->rflags & X86_FLAGS_USER) | X86_FLAGS_IF | 2;
