@@ -85,8 +85,11 @@ static bool window_ids_node(struct txn *txn, struct vmt_node *node, window_see *
 static inline bool window_ids(struct txn *txn, window_see *see, void *arg)
 {
 	const struct vmt_node *top = txn->node[0];
-	unsigned slot = fmt_index(txn->start, top->level);
+	unsigned slot;
 
+	if (top->level == 0 && txn->last - txn->start < VMT_PAGE_SIZE)
+		return see(txn, slot_id(top, fmt_index(txn->start, 0)), txn->start, txn->last, arg);
+	slot = fmt_index(txn->start, top->level);
 	if (slot == fmt_index(txn->last, top->level) && !slot_is_table(top, slot)) // so nothing hangs below
 		return see(txn, slot_id(top, slot), txn->start, txn->last, arg);
 	if (top->level == 0)

@@ -131,8 +131,8 @@ static inline void txn_commit(struct txn *txn)
 
 	// One table, which is not empty, and nothing was taken out: most faults. (Only a fold locks parents, and only what
 	// was unlinked retires.)
-	if (txn->held == 1 && !node_is_empty(node) && !batch_has_work(&txn->batch) &&
-	    !txn->batch.tables && HOLDS(EMPTY)) {
+	if (txn->held == 1 && !node_is_empty(node) && !txn->batch.taken && !flush_pending(&txn->batch.flush) &&
+	    HOLDS(EMPTY)) {
 		txn_release(txn, txn->node[--txn->held]);
 		vmt_port_preempt_on(txn->port);
 	} else {

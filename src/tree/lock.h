@@ -40,7 +40,7 @@ static inline bool lock_try_exclusive(struct vmt_node *node)
 						       memory_order_acquire, memory_order_relaxed);
 }
 
-static void lock_wait_exclusive(void *port, struct vmt_node *node)
+SELDOM static void lock_wait_exclusive(void *port, struct vmt_node *node)
 {
 	do {
 		uint32_t word = atomic_load_explicit(&node->lock, memory_order_relaxed);

@@ -230,7 +230,7 @@ static void range_split(struct txn *txn, struct vmt_node *parent, unsigned slot,
 	ids_unname(txn, parent, slot);
 }
 
-static bool range_finds_claim(struct txn *txn)
+SELDOM static bool range_finds_claim(struct txn *txn)
 {
 	for (unsigned n = 0; n < txn->held; n++) {
 		struct vmt_node *node = txn->node[n];
@@ -313,19 +313,19 @@ static inline enum vmt_status range_look(struct txn *txn, const struct range_op 
 }
 
 // With nothing held: waits for what it met, or gets what it was short of.
-static enum vmt_status range_provide(struct txn *txn, const struct range_op *op, void *arg,
-				     const struct range_wanted *wanted)
+SELDOM static enum vmt_status range_provide(struct txn *txn, const struct range_op *op, void *arg,
+				     struct range_wanted wanted)
 {
-	if (wanted->prepare)
+	if (wanted.prepare)
 		return op->prepare(txn, arg);
-	if (!wanted->claim)
-		return pool_fill(txn->tree, &txn->pool, wanted->tables, wanted->arrays);
+	if (!wanted.claim)
+		return pool_fill(txn->tree, &txn->pool, wanted.tables, wanted.arrays);
 	vmt_port_relax(txn->port, true);
 	return VMT_OK;
 }
 
 // One window: locks it, makes sure of what it needs, leaves it locked for the operation. Not locked on an error.
-static inline enum vmt_status range_lock(struct txn *txn, uint64_t start, uint64_t last, const struct range_op *op,
+INLINED enum vmt_status range_lock(struct txn *txn, uint64_t start, uint64_t last, const struct range_op *op,
 					 void *arg)
 {
 	struct range_wanted wanted;
@@ -339,7 +339,7 @@ static inline enum vmt_status range_lock(struct txn *txn, uint64_t start, uint64
 			return VMT_OK;
 		txn_abort(txn);
 		if (status == VMT_ERR_RETRY)
-			status = range_provide(txn, op, arg, &wanted);
+			status = range_provide(txn, op, arg, wanted);
 		if (status != VMT_OK)
 			return status;
 	}

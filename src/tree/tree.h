@@ -30,6 +30,11 @@
 #ifndef VMT_TREE_TREE_H
 #define VMT_TREE_TREE_H
 
+// What is seldom needed is a function of its own, so that its callers stay small.
+#define SELDOM __attribute__((noinline, cold))
+// What every operation does is not, whatever the compiler thinks of its size.
+#define INLINED static inline __attribute__((always_inline))
+
 enum {
 	NODE_ATTACHED = 1,
 	NODE_DETACHED = 2,

@@ -120,7 +120,7 @@ static struct vmt_node *tree_descend(struct vmt_tree *tree, uint64_t start, uint
 static bool node_covers(const struct vmt_node *node, const struct vmt_tree *tree, uint64_t addr)
 {
 	return (atomic_load_explicit(&node->state, memory_order_relaxed) == NODE_ATTACHED || !HOLDS(LINKED)) &&
-	       node->tree == tree && addr >= node->base && addr - node->base < fmt_table_span(node->level);
+	       node->tree == tree && (addr ^ node->base) >> fmt_shift(node->level) >> FMT_INDEX_BITS == 0;
 }
 
 // Remembers a range to look for empty tables in, once nothing is held. When the list is full the last entry grows.
@@ -140,7 +140,7 @@ static void txn_fold_later(struct txn *txn, uint64_t start, uint64_t last)
 }
 
 // Gives up a lock that somebody has marked.
-static void txn_release_marked(struct txn *txn, struct vmt_node *node)
+SELDOM static void txn_release_marked(struct txn *txn, struct vmt_node *node)
 {
 	bool attached = atomic_load_explicit(&node->state, memory_order_relaxed) == NODE_ATTACHED;
 	uint64_t base = node->base;
@@ -156,24 +156,31 @@ static inline void txn_release(struct txn *txn, struct vmt_node *node)
 		txn_release_marked(txn, node);
 }
 
-// Steps 1 and 2. Preemption is off.
-static struct vmt_node *txn_lock_top(struct txn *txn, uint64_t start, uint64_t last)
+// Steps 1 and 2, once. Preemption is off. NULL: it was not the right node any more.
+static inline struct vmt_node *txn_lock_top(struct txn *txn, uint64_t start, uint64_t last)
 {
-	for (;;) {
-		struct vmt_node *node;
-		bool right;
+	struct vmt_node *node;
+	bool right;
 
-		vmt_port_read_enter(txn->port);
-		node = tree_descend(txn->tree, start, last + txn->above);
-		lock_exclusive(txn->port, node);
-		right = node_covers(node, txn->tree, start);
-		if (!right)
-			lock_release(node);
-		vmt_port_read_exit(txn->port);
-		if (right)
-			return node;
+	vmt_port_read_enter(txn->port);
+	node = tree_walk_down(txn->tree, start, last + txn->above);
+	lock_exclusive(txn->port, node);
+	right = node_covers(node, txn->tree, start);
+	if (!right)
+		lock_release(node);
+	vmt_port_read_exit(txn->port);
+	return right ? node : NULL;
+}
+
+// The same until it is.
+SELDOM static struct vmt_node *txn_lock_top_again(struct txn *txn, uint64_t start, uint64_t last)
+{
+	struct vmt_node *node;
+
+	do
 		count(txn->tree, retries, 1);
-	}
+	while (!(node = txn_lock_top(txn, start, last)));
+	return node;
 }
 
 // Step 4, below `node`, which is held. False: the window ends at txn->last, which was lowered.
@@ -216,27 +223,46 @@ static void txn_wait_gate(struct txn *txn)
 		vmt_port_relax(txn->port, true);
 }
 
-// Steps 1 to 3.
-static void txn_lock_gated(struct txn *txn, uint64_t start, uint64_t last)
+static inline bool txn_may_pass(const struct txn *txn)
 {
-	for (;;) {
-		vmt_port_preempt_off(txn->port);
-		txn->node[0] = txn_lock_top(txn, start, last);
-		txn->held = 1;
-		if (!(tree_gate(txn->tree) & GATE_FORK) || !HOLDS(GATE))
-			break;
-		txn->held = 0;
-		txn_release(txn, txn->node[0]);
+	return !(tree_gate(txn->tree) & GATE_FORK) || !HOLDS(GATE);
+}
+
+// Step 3 where the gate is closed, and steps 1 and 2 again.
+SELDOM static struct vmt_node *txn_lock_after_gate(struct txn *txn, struct vmt_node *node, uint64_t start, uint64_t last)
+{
+	do {
+		txn_release(txn, node);
 		vmt_port_preempt_on(txn->port);
 		txn_wait_gate(txn);
-	}
+		vmt_port_preempt_off(txn->port);
+		node = txn_lock_top(txn, start, last);
+		if (!node)
+			node = txn_lock_top_again(txn, start, last);
+	} while (!txn_may_pass(txn));
+	return node;
+}
+
+// Steps 1 to 3.
+INLINED void txn_lock_gated(struct txn *txn, uint64_t start, uint64_t last)
+{
+	struct vmt_node *node;
+
+	vmt_port_preempt_off(txn->port);
+	node = txn_lock_top(txn, start, last);
+	if (!node)
+		node = txn_lock_top_again(txn, start, last);
+	if (!txn_may_pass(txn))
+		node = txn_lock_after_gate(txn, node, start, last);
+	txn->node[0] = node;
+	txn->held = 1;
 	txn->start = start;
 	txn->last = last;
 	count(txn->tree, transactions, 1);
 }
 
 // Locks [start, last], or a window that begins at start and ends at txn->last.
-static void txn_lock(struct txn *txn, uint64_t start, uint64_t last)
+static inline void txn_lock(struct txn *txn, uint64_t start, uint64_t last)
 {
 	txn_lock_gated(txn, start, last);
 	if (txn->node[0]->level > 0)
