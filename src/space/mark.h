@@ -68,11 +68,10 @@ static void mark_replace(struct txn *txn, struct vmt_node *node, unsigned slot, 
 	marker_dropped(txn, e, node->level);
 }
 
-static void space_mark_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
+// The slots that hold no tables.
+static void mark_bare(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last,
+		      const struct advise *advise)
 {
-	const struct advise *advise = arg;
-	unsigned tables = node_has_tables(node) ? mark_fold_tables(txn, node, first, last, advise->marker) : 0;
-
 	for (unsigned slot = first; slot <= last; slot++) {
 		uint64_t e = entry_load(node, slot);
 
@@ -86,6 +85,19 @@ static void space_mark_slots(struct txn *txn, struct vmt_node *node, unsigned fi
 			node_add_live(node, 1);
 		}
 	}
+}
+
+static void space_mark_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
+{
+	const struct advise *advise = arg;
+	unsigned tables;
+
+	if (node->level == 0) {
+		mark_bare(txn, node, first, last, advise);
+		return;
+	}
+	tables = node_has_tables(node) ? mark_fold_tables(txn, node, first, last, advise->marker) : 0;
+	mark_bare(txn, node, first, last, advise);
 	while (tables--) // what mark_fold_tables reported in advance
 		marker_dropped(txn, advise->marker, node->level);
 }
@@ -170,14 +182,22 @@ static void mark_join(struct vmt_space *space, uint64_t addr, uint64_t length, u
 	txn_finish(&txn);
 }
 
-static enum vmt_status mark_run(struct vmt_space *space, uint64_t addr, uint64_t length, bool anon_only,
-				uint64_t marker)
+static enum vmt_status mark_run_far(struct vmt_space *space, uint64_t addr, uint64_t length, bool anon_only,
+				    uint64_t marker)
 {
 	enum vmt_status status = advise_run(space, addr, length, &space_mark_op, anon_only, marker);
 
-	if (length / fmt_table_span(0) > TXN_HELD / 2 && (status == VMT_OK || status == VMT_ERR_UNMAPPED))
+	if (status == VMT_OK || status == VMT_ERR_UNMAPPED)
 		mark_join(space, addr, length, marker);
 	return status;
+}
+
+static inline enum vmt_status mark_run(struct vmt_space *space, uint64_t addr, uint64_t length, bool anon_only,
+				       uint64_t marker)
+{
+	if (length / fmt_table_span(0) > TXN_HELD / 2)
+		return mark_run_far(space, addr, length, anon_only, marker);
+	return advise_run(space, addr, length, &space_mark_op, anon_only, marker);
 }
 
 // ---- The requests ------------------------------------------------------------------------------------------------

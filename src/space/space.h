@@ -81,15 +81,11 @@ static bool window_ids_node(struct txn *txn, struct vmt_node *node, window_see *
 	return true;
 }
 
-// Calls `see` for every run of slots of the locked window that hold no table, with the slots' common id.
-static inline bool window_ids(struct txn *txn, window_see *see, void *arg)
+static bool window_ids_all(struct txn *txn, window_see *see, void *arg)
 {
 	const struct vmt_node *top = txn->node[0];
-	unsigned slot;
+	unsigned slot = fmt_index(txn->start, top->level);
 
-	if (top->level == 0 && txn->last - txn->start < VMT_PAGE_SIZE)
-		return see(txn, slot_id(top, fmt_index(txn->start, 0)), txn->start, txn->last, arg);
-	slot = fmt_index(txn->start, top->level);
 	if (slot == fmt_index(txn->last, top->level) && !slot_is_table(top, slot)) // so nothing hangs below
 		return see(txn, slot_id(top, slot), txn->start, txn->last, arg);
 	if (top->level == 0)
@@ -98,6 +94,16 @@ static inline bool window_ids(struct txn *txn, window_see *see, void *arg)
 		if (!window_ids_node(txn, txn->node[n], see, arg))
 			return false;
 	return true;
+}
+
+// Calls `see` for every run of slots of the locked window that hold no table, with the slots' common id.
+static inline bool window_ids(struct txn *txn, window_see *see, void *arg)
+{
+	const struct vmt_node *top = txn->node[0];
+
+	if (top->level == 0 && txn->last - txn->start < VMT_PAGE_SIZE)
+		return see(txn, slot_id(top, fmt_index(txn->start, 0)), txn->start, txn->last, arg);
+	return window_ids_all(txn, see, arg);
 }
 
 // For who does not take the tree's usual ways of making something less (txn_note_peak).

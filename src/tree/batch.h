@@ -22,8 +22,8 @@ struct batch {
 	uint64_t shared[BATCH_SHARED];
 	struct device_frame *device_shared[BATCH_SHARED];
 	struct vmt_deferred *tables;
-	bool taken;			// something was taken out, at any time
 	unsigned reason;		// enum vmt_reason, for whoever is told of the flush
+	bool taken;			// something was taken out, at any time
 	bool unanswered;		// a secondary has not answered a flush of ours
 	bool lost;			// ... or one has not answered somebody else's, before ours was done
 	uint64_t told_start, told_end;	// where secondaries were told of flushes; both 0: nowhere

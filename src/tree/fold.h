@@ -169,14 +169,13 @@ static void txn_finish_work(struct txn *txn)
 	}
 	ids_bury(txn);
 	pool_put_spare(txn->tree, &txn->pool);
-	pool_drain(txn->tree, &txn->pool);
+	if (pool_has_any(&txn->pool))
+		pool_drain(txn->tree, &txn->pool);
 }
 
 // Nothing is held. Does what was left for later and gives unused memory back.
 static inline void txn_finish(struct txn *txn)
 {
-	if (!(txn->later | txn->dead))
-		pool_put_spare(txn->tree, &txn->pool);
 	if (txn->later | txn->dead || pool_has_any(&txn->pool))
 		txn_finish_work(txn);
 }

@@ -11,19 +11,19 @@ struct pool {
 	unsigned tables, arrays;
 	uint64_t table[POOL_MAX];	// zeroed frames
 	uint32_t *array[POOL_MAX];
-	bool uniform;			// the last of these has one id in all slots
 	uint64_t page;			// a frame for data, or VMT_NO_FRAME
 	bool page_zeroed;
-	uint64_t huge;			// a zeroed block for a leaf of level 1, or VMT_NO_FRAME
+	bool uniform;			// the last of the arrays has one id in all slots
 	bool reclaim;			// the owner may give memory back when there is none
+	uint64_t huge;			// a zeroed block for a leaf of level 1, or VMT_NO_FRAME
 };
 
 static void pool_init(struct pool *pool)
 {
 	pool->tables = pool->arrays = 0;
 	pool->uniform = false;
-	pool->page = pool->huge = VMT_NO_FRAME;
 	pool->reclaim = true;
+	pool->page = pool->huge = VMT_NO_FRAME;
 }
 
 // Gives freed pages back so that an allocation can be tried again; above (space/reclaim.h). Nothing is held.

@@ -36,18 +36,18 @@ struct txn {
 	struct vmt_tree *tree;
 	void *port;
 	uint64_t start, last;		// the window, inclusive
-	unsigned held;
+	// Of the arrays below. (What begins as zero lies together.)
+	unsigned held, parents;
+	unsigned later;			// ranges to fold when nothing is held
+	uint32_t dead;			// descriptors that lost their last use; space/attr.h
 	struct vmt_node *node[TXN_HELD + TXN_SPLIT];
-	unsigned parents;		// locked upwards by folds
-	struct vmt_node *parent[FMT_TOP + 1];
+	struct vmt_node *parent[FMT_TOP + 1]; // locked upwards by folds
 	bool keep;			// an emptied lowest table may be kept for this CPU's next use
 	bool fold;			// empty tables are folded at all
-	unsigned noted;			// the peaks that were looked at, 1 << size; see txn_note_peak
+	uint8_t noted;			// the peaks that were looked at, 1 << size; see txn_note_peak
 	bool owns_claims;		// the claims that it meets are its own, or do not matter to it
 	bool above;			// step 1 stops above a table that the range covers whole
 	uint64_t run_max;		// the largest run that a cut leaf may be made of, in bytes
-	uint32_t dead;			// descriptors that lost their last use; space/attr.h
-	unsigned later;			// ranges to fold when nothing is held
 	struct { uint64_t start, last; } fold_later[TXN_LATER];
 	struct pool pool;
 	struct batch batch;
@@ -57,12 +57,12 @@ static void txn_init(struct txn *txn, struct vmt_tree *tree)
 {
 	txn->tree = tree;
 	txn->port = tree->port;
-	txn->held = txn->parents = txn->later = 0;
+	txn->held = txn->parents = 0;
+	txn->later = txn->dead = 0;
 	txn->keep = txn->fold = true;
 	txn->above = txn->owns_claims = false;
 	txn->noted = 0;
 	txn->run_max = UINT64_MAX;
-	txn->dead = 0;
 	pool_init(&txn->pool);
 	batch_init(&txn->batch, tree);
 }
@@ -74,7 +74,7 @@ static inline void txn_note_peak(struct txn *txn, enum size size)
 
 	if (txn->noted >> size & 1)
 		return;
-	txn->noted |= 1u << size;
+	txn->noted |= (uint8_t)(1u << size);
 	cpu = this_cpu(txn->tree);
 	cpu_note_peak(cpu, size, size_known(txn->tree, cpu, size));
 }
