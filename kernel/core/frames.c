@@ -50,8 +50,8 @@ static struct frame_cache caches[MAX_CPUS];
 static uint64_t frames_total; /* constant once all memory was added, by the first CPU */
 
 /*
- * Counts are written under their lock. Relaxed: who reads them without it wants to know about how many
- * there are.
+ * Counts are written under their lock. Relaxed: who reads them without it wants to know about how
+ * many there are.
  */
 static uint64_t nr_free_get(const struct arena *a)
 {

@@ -169,7 +169,8 @@ long sys_madvise(long addr, long len, long advice)
 	uint64_t start = (uint64_t)addr, length = ALIGN_UP((uint64_t)len, PAGE_SIZE);
 	advice_fn *fn = advice_function((int)advice);
 
-	if (fn && start % PAGE_SIZE == 0 && length && start < USER_END && length <= USER_END - start)
+	if (fn && start % PAGE_SIZE == 0 && length && start < USER_END &&
+		length <= USER_END - start)
 		return mm_errno(mm_change(fn(current()->mm->space, start, length)));
 	return advise_other(start, (uint64_t)len, (int)advice, fn);
 }

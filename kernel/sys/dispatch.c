@@ -2,7 +2,8 @@
 /*
  * From the SYSCALL instruction to the function, and the count of what is missing.
  *
- * Calls are counted per CPU; the sum is for the report. Calls that are missing are counted in one table for all: nobody asks for them often.
+ * Calls are counted per CPU; the sum is for the report. Calls that are missing are counted in one
+ * table for all: nobody asks for them often.
  */
 #include "table.h"
 #include <kernel/hooks.h>

@@ -13,7 +13,8 @@
 #define CALL_5(f, r) \
 	f((long)(r)->rdi, (long)(r)->rsi, (long)(r)->rdx, (long)(r)->r10, (long)(r)->r8)
 #define CALL_6(f, r) \
-	f((long)(r)->rdi, (long)(r)->rsi, (long)(r)->rdx, (long)(r)->r10, (long)(r)->r8, (long)(r)->r9)
+	f((long)(r)->rdi, (long)(r)->rsi, (long)(r)->rdx, (long)(r)->r10, (long)(r)->r8, \
+		(long)(r)->r9)
 
 #define ADAPTER(number, name, n)                               \
 	static long call_##name(const struct regs *r __unused) \

@@ -232,8 +232,8 @@ static inline bool fork_frame(struct fork *fork, struct vmt_node *from, struct v
 	return true;
 }
 
-// A page of private memory in a lowest table, read-only already or made so, with nothing special about it: nearly all of
-// what is copied. False: it is something else, and nothing was done.
+// A page of private memory in a lowest table, with nothing special about it: nearly all of what is copied. False: it is
+// something else, and nothing was done.
 static inline bool fork_page(struct fork *fork, struct vmt_node *from, struct vmt_node *to, unsigned slot, uint64_t e)
 {
 	struct vmt_tree *tree = fork->from;

@@ -16,7 +16,8 @@ static void assign_slots(struct txn *txn, struct vmt_node *node, unsigned first,
 {
 	const struct assign *assign = arg;
 	// What a claim was made for has been looked at.
-	int64_t before = assign->claim ? ids_mapped_as(node, first, last, assign->expect) : ids_mapped(node, first, last);
+	int64_t before = assign->claim ? ids_mapped_as(node, first, last, assign->expect) :
+					 ids_mapped(node, first, last);
 
 	if (!assign->keep_pages)
 		leaf_zap(txn, node, first, last, ZAP_ALL);

@@ -28,7 +28,8 @@ static void mark_empty_below(struct txn *txn, struct vmt_node *node)
 // table's place, after the flush (R14). A table that stays is visited later and gets its own markers. Each table's
 // addresses are reported to say the marker before what they say now is dropped, so that no count is zero in between.
 // Returns how many that were.
-SELDOM static unsigned mark_fold_tables(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint64_t marker)
+SELDOM static unsigned mark_fold_tables(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last,
+					uint64_t marker)
 {
 	unsigned tables = 0;
 

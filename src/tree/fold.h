@@ -129,8 +129,8 @@ static inline void txn_commit(struct txn *txn)
 {
 	const struct vmt_node *node = txn->node[0];
 
-	// One table, which is not empty, and nothing was taken out: most faults. (Only a fold locks parents, and only what
-	// was unlinked retires.)
+	// One table, which is not empty, and nothing was taken out: most faults. (Only a fold locks parents, and only
+	// what was unlinked retires.)
 	if (txn->held == 1 && !node_is_empty(node) && !txn->batch.taken && !flush_pending(&txn->batch.flush) &&
 	    HOLDS(EMPTY)) {
 		txn_release(txn, txn->node[--txn->held]);

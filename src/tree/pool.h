@@ -66,12 +66,12 @@ static enum vmt_status pool_fill(struct vmt_tree *tree, struct pool *pool, unsig
 
 // ---- The spare array ---------------------------------------------------------------------------------------------
 //
-// A loop of map and unmap gives a table an array and takes it away again each round. So each CPU keeps for each space one
-// that a node had at the moment when all of its slots had one id again, as it is. Nothing is said of it to anybody, for
-// no node has it: it counts as little as what a pool holds.
+// A loop of map and unmap gives a table an array and takes it away again each round. So each CPU keeps for each space
+// one array as a node left it, when all of its slots had one id again. It counts as little as what a pool holds, for no
+// node has it.
 
-// Takes the CPU's spare array into the pool. Preemption is off; locks may be held. False: there is none, or the space may
-// not have one more.
+// Takes the CPU's spare array into the pool. Preemption is off; locks may be held. False: there is none, or the space
+// may not have one more.
 static bool pool_take_spare(struct vmt_tree *tree, struct pool *pool)
 {
 	_Atomic(uint32_t *) *spare = &this_cpu(tree)->spare;
@@ -189,6 +189,7 @@ static void pool_drain(struct vmt_tree *tree, struct pool *pool)
 		vmt_port_frame_free(tree->port, pool->table[--pool->tables], VMT_PAGE_SIZE);
 	while (pool->arrays)
 		vmt_port_mem_free(tree->port, pool->array[--pool->arrays], ARRAY_BYTES);
+	pool->uniform = false;
 	if (pool->page != VMT_NO_FRAME)
 		vmt_port_frame_free(tree->port, pool->page, VMT_PAGE_SIZE);
 	for (uint64_t i = 0; pool->huge != VMT_NO_FRAME && i < FMT_SLOTS; i++)

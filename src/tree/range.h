@@ -121,7 +121,8 @@ static inline void range_need(struct txn *txn, const struct range_op *op, void *
 	if (top->level > 0)
 		range_need_below(txn, op, arg, tables, arrays);
 	else // pages are not split
-		*arrays = op->sets && !top->ids && txn->last - txn->start != fmt_table_span(0) - 1 && op->sets(top, arg);
+		*arrays = op->sets && !top->ids && txn->last - txn->start != fmt_table_span(0) - 1 &&
+			  op->sets(top, arg);
 }
 
 static void node_init(struct vmt_tree *tree, struct vmt_node *node, uint64_t pa, unsigned level, uint64_t base)

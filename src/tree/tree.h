@@ -63,8 +63,8 @@ struct vmt_cpu {
 	// base + 1 of an emptied lowest table that this CPU has left in place, 0: none. Written by this CPU, and taken
 	// over by others once it has left the space. Relaxed: whoever goes there looks at the table under its lock.
 	_Atomic uint64_t kept;
-	// An array of one id in all slots, or NULL: the next node that gets one of that id needs it not filled. Put there
-	// by this CPU, taken by it and, when memory is short, by others. See pool.h.
+	// An array of one id in all slots, or NULL: the next node that gets one of that id needs it not filled. Put
+	// there by this CPU, taken by it and, when memory is short, by others. See pool.h.
 	_Atomic(uint32_t *) spare;
 	// Known to this CPU alone.
 	uint64_t cursor;	// where the last search of this CPU found a range; 0: none yet

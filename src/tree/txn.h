@@ -67,7 +67,8 @@ static void txn_init(struct txn *txn, struct vmt_tree *tree)
 	batch_init(&txn->batch, tree);
 }
 
-// Before the transaction makes less what has a peak: there it is. Once is enough: what it makes more later was less before.
+// Before the transaction makes less what has a peak: there it is. Once is enough: what it makes more later was less
+// before.
 static inline void txn_note_peak(struct txn *txn, enum size size)
 {
 	struct vmt_cpu *cpu;
@@ -229,7 +230,8 @@ static inline bool txn_may_pass(const struct txn *txn)
 }
 
 // Step 3 where the gate is closed, and steps 1 and 2 again.
-SELDOM static struct vmt_node *txn_lock_after_gate(struct txn *txn, struct vmt_node *node, uint64_t start, uint64_t last)
+SELDOM static struct vmt_node *txn_lock_after_gate(struct txn *txn, struct vmt_node *node, uint64_t start,
+						   uint64_t last)
 {
 	do {
 		txn_release(txn, node);

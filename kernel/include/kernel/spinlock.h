@@ -86,8 +86,8 @@ static inline void spin_unlock_irqrestore(struct spinlock *l, uint64_t flags)
 }
 
 /*
- * For who has turned interrupts off himself, for data that spin_lock_irqsave guards. It spins with them off, so
- * that the lock may be one only that is held for a short while.
+ * For who has turned interrupts off himself, for data that spin_lock_irqsave guards. It spins with
+ * them off, so that the lock may be one only that is held for a short while.
  */
 static inline void spin_lock_irqs_off(struct spinlock *l)
 {
