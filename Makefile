@@ -5,6 +5,7 @@
 #   make check      all tests; ends with one line "N passed, N failed"
 #   make check-fast the tests that take seconds
 #   make bench      what the page-table layer and secondaries cost on this machine, in nanoseconds
+#   make profile    where the guest instructions of one operation go (OP=map; programs/operation lists them)
 #   make proof      runs what the tables of docs/proof.md and docs/conflicts.md are made of, and writes them
 #   make soak       explores interleavings until it is interrupted (or HOURS=8): more and more preemptions, random ones
 #   make fuzz       the fuzzers of the library and of the reference kernel, FUZZ_SECONDS each; what is new goes to
@@ -16,7 +17,7 @@
 BUILD ?= build
 FUZZ_SECONDS ?= 300
 
-.PHONY: all run check check-fast bench proof soak fuzz fuzz-library fuzz-kernel clean
+.PHONY: all run check check-fast bench profile proof soak fuzz fuzz-library fuzz-kernel clean
 
 all:
 	@scripts/setup.sh build
@@ -42,6 +43,11 @@ bench:
 	@scripts/build.sh $(BUILD)
 	@$(BUILD)/bench/bench_tables
 	@$(BUILD)/bench/bench_secondaries
+
+profile:
+	@scripts/setup.sh
+	@scripts/build.sh $(BUILD)
+	@python3 bench/profile.py $(BUILD) $(or $(OP),map)
 
 proof:
 	@scripts/setup.sh build
