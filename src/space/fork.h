@@ -238,10 +238,13 @@ static inline bool fork_page(struct fork *fork, struct vmt_node *from, struct vm
 {
 	struct vmt_tree *tree = fork->from;
 	uint64_t pa = fmt_pa(e);
-	struct vmt_data *data = data_of_frame(tree->port, pa);
+	struct vmt_data *data;
 
-	if (!fmt_is_present(e) || slot_id(from, slot) & ID_COUNTED || pa == tree->vmt->zero_pa || !data ||
-	    (atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT) || fork_is_pinned(data))
+	// What is not present names no frame.
+	if (!fmt_is_present(e) || slot_id(from, slot) & ID_COUNTED || pa == tree->vmt->zero_pa)
+		return false;
+	data = data_of_frame(tree->port, pa);
+	if (!data || (atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT) || fork_is_pinned(data))
 		return false;
 	// Relaxed: the parent's entry keeps the frame while its lock is held.
 	atomic_fetch_add_explicit(&data->refs, 1, memory_order_relaxed);

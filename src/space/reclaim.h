@@ -79,6 +79,7 @@ static uint64_t tree_reclaim(struct vmt_tree *tree, uint64_t pages)
 	struct txn txn;
 
 	tree_note_peaks(tree);
+	spares_free(tree); // a fold may need the memory
 	txn_init(&txn, tree);
 	txn.batch.reason = VMT_REASON_RELEASE;
 	txn.keep = false;

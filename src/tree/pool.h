@@ -68,7 +68,7 @@ static enum vmt_status pool_fill(struct vmt_tree *tree, struct pool *pool, unsig
 //
 // A loop of map and unmap gives a table an array and takes it away again each round. So each CPU keeps for each space
 // one array as a node left it, when all of its slots had one id again. It counts as little as what a pool holds, for no
-// node has it.
+// node has it; vmt_reclaim gives it back, uncounted too.
 
 // Takes the CPU's spare array into the pool. Preemption is off; locks may be held. False: there is none, or the space
 // may not have one more.
@@ -77,8 +77,11 @@ static bool pool_take_spare(struct vmt_tree *tree, struct pool *pool)
 	_Atomic(uint32_t *) *spare = &this_cpu(tree)->spare;
 	uint32_t *array;
 
-	if (!atomic_load_explicit(spare, memory_order_relaxed) || pool->arrays == POOL_MAX ||
-	    (tree->array_limit && size_exceeds(tree, SIZE_ARRAY_BYTES, ARRAY_BYTES, tree->array_limit)))
+	if (!atomic_load_explicit(spare, memory_order_relaxed) || pool->arrays == POOL_MAX)
+		return false;
+	// With those that the pool has for this transaction already.
+	if (tree->array_limit &&
+	    size_exceeds(tree, SIZE_ARRAY_BYTES, (pool->arrays + 1) * ARRAY_BYTES, tree->array_limit))
 		return false;
 	// Acquire pairs with the release in pool_put_spare: whoever puts one there has written it. An exchange, for
 	// spares_free of another CPU may take it now.

@@ -102,6 +102,7 @@ static inline struct vmt_node *tree_walk_down(struct vmt_tree *tree, uint64_t st
 {
 	uint64_t pa = tree->root_pa, differ = start ^ last;
 
+	_Static_assert(FMT_TOP <= 4, "the levels are written out");
 	// Written out, so that each level's shift is a constant.
 	(void)((FMT_TOP < 4 || walk_step(tree, start, differ, 4, &pa)) &&
 	       (FMT_TOP < 3 || walk_step(tree, start, differ, 3, &pa)) &&
