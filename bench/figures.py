@@ -3,6 +3,7 @@
 import collections
 import json
 import os
+import statistics
 
 Line = collections.namedtuple("Line", "name value unit")
 Kept = collections.namedtuple("Kept", "vmtree linux report")
@@ -35,17 +36,32 @@ def prints_figures(run):
     return run.subject != "churn"
 
 
-def read(folder, run):
-    """What is kept of a run; its figures in the order in which they were printed, the same on both sides."""
-    def text(end):
-        with open(os.path.join(folder, run.name + end), encoding="utf-8") as file:
-            return file.read()
+def base(folder, run, number):
+    """Where what one of the times left is kept, without the ending."""
+    return os.path.join(folder, run.name + (f".{number}" if run.times > 1 else ""))
 
-    report = json.loads(text(".json"))
-    sides = []
-    for end in (".vmtree", ".linux"):
-        sides.append(parse(text(end), run.subject == "figures") if prints_figures(run) else [])
-    vmtree, linux = sides
+
+def _text(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _side(folder, run, ending):
+    """Medians of what one kernel's runs printed."""
+    if not prints_figures(run):
+        return []
+    all_lines = [parse(_text(base(folder, run, number) + ending), run.subject == "figures")
+                 for number in range(run.times)]
+    if any([line.name for line in lines] != [line.name for line in all_lines[0]] for lines in all_lines):
+        raise Unreadable(f"{run.name}: figures have different names each time")
+    return [Line(lines[0].name, statistics.median(line.value for line in lines), lines[0].unit)
+            for lines in zip(*all_lines)]
+
+
+def read(folder, run):
+    """What is kept of a run; its figures in the order in which they were printed, the same on both sides. The report is
+    of the first time."""
+    vmtree, linux = (_side(folder, run, ending) for ending in (".vmtree", ".linux"))
     if [line.name for line in vmtree] != [line.name for line in linux]:
         raise Unreadable(f"{run.name}: the two kernels' figures have different names")
-    return Kept(vmtree, linux, report)
+    return Kept(vmtree, linux, json.loads(_text(base(folder, run, 0) + ".json")))

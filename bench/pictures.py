@@ -46,7 +46,7 @@ def _tables(kept):
         series.append((name, [(x / GIB, y) for x, y in first] + [((x + end) / GIB, y) for x, y in second],
                        side == "linux", i))
     return plot.lines("Page tables: 50 GiB released 2 MiB at a time, then page by page", "GiB touched and released",
-                      "bytes", series, x_base=0, y_base=10, x_text=plot.short, y_text=plot.short_bytes)
+                      "bytes", series, x_base=0, y_base=2, x_text=plot.short, y_text=plot.short_bytes)
 
 
 def _scaling(kept):

@@ -3,8 +3,8 @@
 import html
 import math
 
-WIDTH, HEIGHT = 760, 420
-LEFT, RIGHT, TOP, BOTTOM = 90, 190, 44, 56
+WIDTH, HEIGHT = 790, 420
+LEFT, RIGHT, TOP, BOTTOM = 90, 215, 44, 56
 COLOURS = ("#1b6ca8", "#d1495b", "#3a7d44", "#e09f3e", "#6c4f99", "#4a4a4a", "#2a9d8f", "#9c6644")
 
 
@@ -108,7 +108,7 @@ def bars(title, rows, mark):
         out.append(text(left - 8, y + 15, name, "end"))
         out.append(f'<rect x="{left}" y="{y + 4}" width="{axis.place(share) - left:.1f}" height="{line - 8}" '
                    f'fill="{COLOURS[0]}"/>')
-        out.append(text(axis.place(share) + 5, y + 15, f"{share:.2f}", "start"))
+        out.append(text(WIDTH - 12, y + 15, f"{share:.2f}", "end"))
         if target:
             at = axis.place(target)
             out.append(f'<path d="M{at:.1f} {y + 1}v{line - 2}" stroke="{COLOURS[1]}" stroke-width="2"/>')

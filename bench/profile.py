@@ -22,18 +22,17 @@ def functions(kernel):
     return [int(address, 16) for address, _, _ in found], [name for _, _, name in found]
 
 
-def run(build, where, operation, count):
-    """Instructions by address, and the nanoseconds that the program measured."""
-    path = os.path.join(where, str(count))
-    env = dict(os.environ, PATH=where + ":" + os.environ["PATH"], VMTREE_PROFILE=path)
-    words = [build + "/vmtree", "run", "-q", "--icount", "--cpus", "1", "--", build + "/programs/operation"]
-    done = subprocess.run(words + [operation, str(count)], env=env, stdout=subprocess.PIPE, check=True)
-    counts = collections.Counter()
-    with open(path, encoding="ascii") as file:
+def run(build, where, cpus, *program):
+    """Instructions by address, and what the program printed."""
+    with tempfile.NamedTemporaryFile("r", dir=where, encoding="ascii") as file:
+        env = dict(os.environ, PATH=where + ":" + os.environ["PATH"], VMTREE_PROFILE=file.name)
+        words = [build + "/vmtree", "run", "-q", "--icount", "--cpus", str(cpus), "--", *program]
+        done = subprocess.run(words, env=env, stdout=subprocess.PIPE, check=True)
+        counts = collections.Counter()
         for line in file:
             address, number = line.split()
             counts[int(address, 16)] += int(number)
-    return counts, int(done.stdout)
+    return counts, done.stdout
 
 
 def wrap_qemu(build, where):
@@ -50,12 +49,13 @@ def main(build, operation, less=100, more=900):
     addresses, names = functions(build + "/kernel/vmtree-kernel.elf")
     with tempfile.TemporaryDirectory() as where:
         wrap_qemu(build, where)
-        (few, short), (many, long) = (run(build, where, operation, count) for count in (less, more))
+        program = build + "/programs/operation"
+        (few, short), (many, long) = (run(build, where, 1, program, operation, str(count)) for count in (less, more))
     by_name = collections.Counter()
     for address in few.keys() | many.keys():
         name = names[bisect.bisect_right(addresses, address) - 1] if address else "(the program)"
         by_name[name] += many[address] - few[address]
-    total, clock = (n / (more - less) for n in (sum(by_name.values()), long - short))
+    total, clock = (n / (more - less) for n in (sum(by_name.values()), int(long) - int(short)))
     print(f"{operation}: {total:.0f} instructions, {clock:.0f} by the program's clock")
     for name, count in by_name.most_common():
         if count >= more - less:

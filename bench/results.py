@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Writes bench/RESULTS.md from what the runs left behind (docs/bench.md)."""
+import json
 import math
 import os
 import re
@@ -7,6 +8,7 @@ import subprocess
 
 import figures
 import pictures
+import scaling
 import subjects
 import targets
 
@@ -120,6 +122,7 @@ def subject_text(runs, kept):
     parts = [f"### {runs[0].subject}"]
     for run in runs:
         machine = f"{run.cpus} CPU{'s' if run.cpus > 1 else ''}, {run.memory}"
+        machine += f", median of {run.times}" if run.times > 1 else ""
         parts.append(f"`{' '.join((os.path.basename(run.words[0]),) + run.words[1:])}` on {machine}")
         parts.append(figure_table(kept[run.name]))
     parts.append(report_table(runs, kept))
@@ -138,6 +141,26 @@ def tables(folder, runs):
     return "\n\n".join(subject_text(part, kept) for part in by_subject if part)
 
 
+SCALING = """Operations of workers that share no table, on as many CPUs, on the reference kernel: guest instructions of
+all CPUs for one operation (`bench/scaling.py`). *Waiting*: until the other CPUs have flushed. *Flush*: asking them, and
+serving what is asked. *Rest*: all else. Shares are of what one CPU executes; at most 1.05 is wanted, waiting apart."""
+
+
+def scaling_table(folder):
+    """What scaling.py measured."""
+    with open(os.path.join(folder, "scaling.json"), encoding="utf-8") as file:
+        measured = [scaling.Row(**row) for row in json.load(file)]
+    alone = {(row.how, row.cycle): row.total for row in measured if row.cpus == 1}
+    rows = []
+    for row in measured:
+        counts = [f"{abs(value):,.0f}" for value in (row.total, row.waiting, row.flush, row.rest)]
+        shares = [row.rest / alone[row.how, row.cycle], row.share]
+        marked = [f"{value:.3f}" if value <= scaling.LIMIT else f"**{value:.3f}**" for value in shares]
+        rows.append((f"{row.how}: {row.cycle}", str(row.cpus), *counts, *marked))
+    return table(("operation", "CPUs", "in all", "waiting", "flush", "rest", "rest's share", "share without waiting"),
+                 rows)
+
+
 def native(build):
     """The benchmarks of the library in a process, as they print them."""
     out = []
@@ -149,7 +172,7 @@ def native(build):
 
 HEAD = """# Results
 
-Made by `make bench` ([docs/bench.md](../docs/bench.md)); not edited. The clock counts guest instructions (QEMU's TCG; of
+Made by `make bench` ([docs/bench.md](../docs/bench.md)). The clock counts guest instructions (QEMU's TCG; of
 a string instruction each element is one); both kernels ran the same programs on the same machine. A share is vmtree's
 count divided by Linux's. Caches, TLB misses and what an access to memory costs are in no count.
 """
@@ -167,7 +190,7 @@ def write(build, folder):
              "has no protection of ranges, no shared or file memory and no accounting, and never frees a table.",
              "## Plots"]
     parts += [f"![{title}](results/{name})" for name, title in names]
-    parts += ["## Subjects", tables(folder, subjects.RUNS)]
+    parts += ["## Several CPUs", SCALING, scaling_table(folder), "## Subjects", tables(folder, subjects.RUNS)]
     parts += ["## Native, nanoseconds on the machine that ran this", native(build)]
     with open(os.path.join(HERE, "RESULTS.md"), "w", encoding="utf-8") as file:
         file.write("\n\n".join(parts) + "\n")

@@ -5,6 +5,7 @@
 With all subjects it writes bench/RESULTS.md and the plots; with one, its figures go to the terminal.
 """
 import concurrent.futures
+import functools
 import json
 import os
 import subprocess
@@ -14,10 +15,12 @@ import time
 
 import figures
 import results
+import scaling
 import subjects
 
 SAME, DIFFERENT = 0, 3  # exit statuses of `vmtree compare`: figures differ, a churn's checksum does not
 TIMEOUT = "1500"
+OTHERS = ["scaling", "native"]  # what runs without Linux
 
 
 class Failed(Exception):
@@ -30,17 +33,16 @@ class Progress:
     def __init__(self, total):
         self.lock, self.total, self.ended, self.started = threading.Lock(), total, 0, time.monotonic()
 
-    def end(self, run, seconds):
+    def end(self, name, seconds):
         """One more."""
         with self.lock:
             self.ended += 1
             whole = time.monotonic() - self.started
-            print(f"[{self.ended}/{self.total}] {run.name}: {seconds:.0f} s ({whole:.0f} s in all)", flush=True)
+            print(f"[{self.ended}/{self.total}] {name}: {seconds:.0f} s ({whole:.0f} s in all)", flush=True)
 
 
-def compare(build, folder, run):
-    """One program on both kernels; what it printed and cost is kept in the folder."""
-    base = os.path.join(folder, run.name)
+def compare_once(build, run, base):
+    """One program on both kernels; what it printed and cost is kept in files."""
     words = [os.path.join(build, "vmtree"), "compare", "--icount", "--cpus", str(run.cpus), "--memory", run.memory,
              "--linux", os.environ.get("BENCH_LINUX", "newest"), "--timeout", TIMEOUT, "--json", base + ".json",
              "--linux-output", base + ".linux", "--", os.path.join(build, run.words[0]), *run.words[1:]]
@@ -57,23 +59,38 @@ def compare(build, folder, run):
     ends = [one["ended"] for side in ("vmtree_runs", "linux_runs") for one in report[side]]
     if any(end != {"by": "exit", "status": 0} for end in ends):
         raise Failed(f"bench: {run.name} failed on one of the kernels or on both: see {base}.log")
+
+
+def compare(build, folder, run):
+    """As often as it is wanted; what is kept can be read."""
+    for number in range(run.times):
+        compare_once(build, run, figures.base(folder, run, number))
     figures.read(folder, run)
 
 
-def timed(build, folder, run, progress):
-    """A run, and a word when it has ended."""
+def scale(build, folder):
+    """The same operations on several CPUs, without Linux."""
+    with open(os.path.join(folder, "scaling.json"), "w", encoding="utf-8") as file:
+        json.dump([row._asdict() for row in scaling.measure(build)], file)
+
+
+def timed(name, action, progress):
+    """Does it, with a word when it has ended."""
     start = time.monotonic()
-    compare(build, folder, run)
-    progress.end(run, time.monotonic() - start)
+    action()
+    progress.end(name, time.monotonic() - start)
 
 
-def run_all(build, folder, chosen):
+def run_all(build, folder, chosen, scaled):
     """Two machines at a time on two processors or more: the clock counts instructions, not seconds. The first is alone,
     because it may have to fetch Linux."""
-    progress = Progress(len(chosen))
-    timed(build, folder, chosen[0], progress)
+    jobs = [(run.name, functools.partial(compare, build, folder, run)) for run in chosen]
+    if scaled:
+        jobs.append(("scaling", functools.partial(scale, build, folder)))
+    progress = Progress(len(jobs))
+    timed(*jobs[0], progress)
     with concurrent.futures.ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
-        waiting = [pool.submit(timed, build, folder, run, progress) for run in chosen[1:]]
+        waiting = [pool.submit(timed, *job, progress) for job in jobs[1:]]
         try:
             for future in waiting:
                 future.result()
@@ -85,25 +102,29 @@ def run_all(build, folder, chosen):
 def main(arguments):
     """Exit status."""
     if arguments == ["--list"]:
-        print("\n".join(subjects.SUBJECTS + ["native"]))
+        print("\n".join(subjects.SUBJECTS + OTHERS))
         return 0
     build, subject = (arguments + ["build", ""][len(arguments):])[:2]
+    build = os.path.abspath(build)
     if subject == "native" and len(arguments) == 2:
         print(results.native(build))
         return 0
     chosen = [run for run in subjects.RUNS if subject in ("", run.subject, run.name)]
-    if len(arguments) > 2 or not chosen:
-        print(f"bench: there is no subject {subject!r}: {' '.join(subjects.SUBJECTS)} native", file=sys.stderr)
+    scaled = subject in ("", "scaling")
+    if len(arguments) > 2 or not (chosen or scaled):
+        print(f"bench: there is no subject {subject!r}: {' '.join(subjects.SUBJECTS + OTHERS)}", file=sys.stderr)
         return 2
     folder = os.path.join(build, "bench", "out")
     os.makedirs(folder, exist_ok=True)
     try:
-        run_all(build, folder, chosen)
-        if subject:
+        run_all(build, folder, chosen, scaled)
+        if subject == "scaling":
+            print(results.scaling_table(folder))
+        elif subject:
             print(results.tables(folder, chosen))
         else:
             results.write(build, folder)
-    except (Failed, figures.Unreadable, OSError) as error:
+    except (Failed, figures.Unreadable, OSError, subprocess.SubprocessError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -2,16 +2,18 @@
 """What `make bench` runs beside Linux: for each run its name, the machine, and the program with its arguments."""
 import collections
 
-Run = collections.namedtuple("Run", "name subject cpus memory words")
+# `times`: how often, on a machine that boots anew; what is kept are medians.
+Run = collections.namedtuple("Run", "name subject cpus memory times words")
 
 
-def _run(name, *words, cpus=1, memory="1G", folder="bench/programs"):
+def _run(name, *words, cpus=1, memory="1G", times=1, folder="bench/programs"):
     """A run; its name begins with the subject."""
-    return Run(name, name.split("-")[0], cpus, memory, (f"{folder}/{words[0]}",) + words[1:])
+    return Run(name, name.split("-")[0], cpus, memory, times, (f"{folder}/{words[0]}",) + words[1:])
 
 
 RUNS = [
-    _run("figures", "figures", folder="programs"),
+    # Linux places memory at random, and what it costs depends a little on where.
+    _run("figures", "figures", times=5, folder="programs"),
     *(_run(f"five-threads-{n}", "five", str(n), "threads", cpus=n) for n in (1, 2, 4)),
     *(_run(f"five-processes-{n}", "five", str(n), "processes", cpus=n) for n in (1, 2, 4)),
     *(_run(f"sharing-{n}", "sharing", str(n), cpus=n) for n in (1, 2, 4)),

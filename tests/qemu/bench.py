@@ -5,6 +5,7 @@ bench.py COMMAND PROGRAMS BENCH_PROGRAMS
 """
 import os
 import sys
+import tempfile
 import xml.dom.minidom
 
 from harness import ACCEL, check, clip, finish, vmtree
@@ -12,6 +13,7 @@ from harness import ACCEL, check, clip, finish, vmtree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "bench"))
 import figures  # noqa: E402
 import plot  # noqa: E402
+import subjects  # noqa: E402
 import targets  # noqa: E402
 
 FOLDER = sys.argv[3]
@@ -45,11 +47,25 @@ def refuses(line):
         check(f"refused: {line}", False)
 
 
+def medians():
+    """A case: of what several runs printed the medians are read."""
+    run_of = subjects.Run("x", "x", 1, "1G", 3, ())
+    with tempfile.TemporaryDirectory() as folder:
+        for number, value in enumerate((7, 1000, 3)):
+            for ending, text in ((".vmtree", f"a {value} ns\n"), (".linux", f"a {2 * value} ns\n"), (".json", "{}")):
+                with open(figures.base(folder, run_of, number) + ending, "w", encoding="utf-8") as file:
+                    file.write(text)
+        kept = figures.read(folder, run_of)
+    check("medians", [kept.vmtree[0].value, kept.linux[0].value] == [7, 14], kept)
+
+
+medians()
 for line in ("mmap 12", "mmap twelve ns", "mmap 12 miles", "mmap and more 12 ns"):
     refuses(line)
 prints(2, "five", "2", "threads")
 prints(2, "five", "2", "processes")
 prints(2, "sharing", "2")
+prints(2, "cycles", "2", "threads", "guard-install-remove", "50")
 prints(1, "forks", "4")
 prints(1, "stacks")
 left = prints(1, "released", "2")
