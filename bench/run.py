@@ -85,8 +85,8 @@ def run_all(build, folder, chosen, scaled):
     """Two machines at a time on two processors or more: the clock counts instructions, not seconds. The first is alone,
     because it may have to fetch Linux."""
     jobs = [(run.name, functools.partial(compare, build, folder, run)) for run in chosen]
-    if scaled:
-        jobs.append(("scaling", functools.partial(scale, build, folder)))
+    if scaled:  # early, for it takes long
+        jobs.insert(1, ("scaling", functools.partial(scale, build, folder)))
     progress = Progress(len(jobs))
     timed(*jobs[0], progress)
     with concurrent.futures.ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
@@ -119,7 +119,7 @@ def main(arguments):
     try:
         run_all(build, folder, chosen, scaled)
         if subject == "scaling":
-            print(results.scaling_table(folder))
+            print(results.scaling_table(results.load_scaling(folder)))
         elif subject:
             print(results.tables(folder, chosen))
         else:

@@ -9,6 +9,8 @@ Row = collections.namedtuple("Row", "name share radixvm cleared lacks")
 
 PAGE = 4096  # counts of the string instruction for a page
 GEOMETRIC_MEAN = 0.32
+TABLES_LEFT = 12 << 10  # bytes
+RADIXVM_MAP_UNMAP = 2366  # mmap of one page and munmap, untouched, which `programs/figures` does with four
 
 ENTRY = "audit, seccomp and tracing on entry"
 AREA = "security hooks, performance events, accounting of the area's memory to groups"
