@@ -204,8 +204,9 @@ def write(build, folder):
     names = pictures.draw(os.path.join(HERE, "results"), kept)
     parts = [HEAD.strip(), "## Versions", versions(kept), "## Targets", wanted,
              f"{missed} missed." if missed else "All are met.", "## RadixVM", radixvm(rows, measured),
-             "RadixVM's copy-on-write fault is counted with the copy, since what that takes was not measured apart. It "
-             "has no protection of ranges, no shared or file memory and no accounting, and never frees a table.",
+             "What RadixVM's copy of a page takes was not measured: it is set aside as twice its clearing, a load for "
+             "each store. It has no protection of ranges, no shared or file memory and no accounting, and never frees "
+             "a table.",
              "## Plots"]
     parts += [f"![{title}](results/{name})" for name, title in names]
     parts += ["## Several CPUs", SCALING, scaling_table(measured), "## Subjects", tables(folder, subjects.RUNS)]
