@@ -41,10 +41,12 @@ class Progress:
             print(f"[{self.ended}/{self.total}] {name}: {seconds:.0f} s ({whole:.0f} s in all)", flush=True)
 
 
-def compare_once(build, run, base):
-    """One program on both kernels; what it printed and cost is kept in files."""
+def compare_once(build, run, number, base):
+    """One program on both kernels; what it printed and cost is kept in files. The same machine with the same files does
+    the same each time, so that each time the program's environment has another size."""
     words = [os.path.join(build, "vmtree"), "compare", "--icount", "--cpus", str(run.cpus), "--memory", run.memory,
-             "--linux", os.environ.get("BENCH_LINUX", "newest"), "--timeout", TIMEOUT, "--json", base + ".json",
+             "--linux", os.environ.get("BENCH_LINUX", "newest"), "--timeout", TIMEOUT,
+             "--env", f"BENCH_TIME={'.' * 100 * number}", "--json", base + ".json",
              "--linux-output", base + ".linux", "--", os.path.join(build, run.words[0]), *run.words[1:]]
     for end in (".json", ".linux"):
         if os.path.exists(base + end):
@@ -64,7 +66,7 @@ def compare_once(build, run, base):
 def compare(build, folder, run):
     """As often as it is wanted; what is kept can be read."""
     for number in range(run.times):
-        compare_once(build, run, figures.base(folder, run, number))
+        compare_once(build, run, number, figures.base(folder, run, number))
     figures.read(folder, run)
 
 

@@ -12,7 +12,7 @@ def _run(name, *words, cpus=1, memory="1G", times=1, folder="bench/programs"):
 
 
 RUNS = [
-    # Linux places memory at random, and what it costs depends a little on where.
+    # Where Linux places memory differs from boot to boot, and what some operations cost depends on it.
     _run("figures", "figures", times=5, folder="programs"),
     *(_run(f"five-threads-{n}", "five", str(n), "threads", cpus=n) for n in (1, 2, 4)),
     *(_run(f"five-processes-{n}", "five", str(n), "processes", cpus=n) for n in (1, 2, 4)),
