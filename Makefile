@@ -4,19 +4,21 @@
 #   make run        the demonstration: real Debian programs on the reference kernel
 #   make check      all tests; ends with one line "N passed, N failed"
 #   make check-fast the tests that take seconds
-#   make bench      what the page-table layer and secondaries cost on this machine, in nanoseconds
+#   make bench      programs beside Linux, and the library in a process: writes bench/RESULTS.md (docs/bench.md);
+#                   BENCH=name runs one subject and writes nothing
+#   make profile    where the guest instructions of one operation go (OP=map; programs/operation lists them)
 #   make proof      runs what the tables of docs/proof.md and docs/conflicts.md are made of, and writes them
 #   make soak       explores interleavings until it is interrupted (or HOURS=8): more and more preemptions, random ones
 #   make fuzz       the fuzzers of the library and of the reference kernel, FUZZ_SECONDS each; what is new goes to
 #                   their corpora
 #   make clean      removes the build folder
 #
-# run, check and check-fast install the Debian packages that are missing (as root), or name them and stop.
+# run, check, check-fast and bench install the Debian packages that are missing (as root), or name them and stop.
 
 BUILD ?= build
 FUZZ_SECONDS ?= 300
 
-.PHONY: all run check check-fast bench proof soak fuzz fuzz-library fuzz-kernel clean
+.PHONY: all run check check-fast bench profile proof soak fuzz fuzz-library fuzz-kernel clean
 
 all:
 	@scripts/setup.sh build
@@ -38,10 +40,14 @@ check-fast:
 	@scripts/check.sh $(BUILD) fast
 
 bench:
-	@scripts/setup.sh build
+	@scripts/setup.sh
 	@scripts/build.sh $(BUILD)
-	@$(BUILD)/bench/bench_tables
-	@$(BUILD)/bench/bench_secondaries
+	@PYTHONDONTWRITEBYTECODE=1 python3 bench/run.py $(BUILD) $(BENCH)
+
+profile:
+	@scripts/setup.sh
+	@scripts/build.sh $(BUILD)
+	@python3 bench/profile.py $(BUILD) $(or $(OP),map)
 
 proof:
 	@scripts/setup.sh build

@@ -42,7 +42,7 @@ inline answer() {
 // What a mark left to us says: a range to fold when nothing is held, as a bit.
 #define LEFT(n) (f[n].level == 0 -> 1 << INDEX(f[n].base, 1) : 2 << f[n].level)
 
-// src/tree/txn.h: txn_release: if (lock_release(node) && attached)
+// src/tree/txn.h: txn_release_marked: if (lock_release(node) && attached)
 // src/tree/lock.h: lock_release: return atomic_fetch_and_explicit(&node->lock, ~(LOCK_EXCL | LOCK_FOLD), memory_order_release) & LOCK_FOLD &&
 inline release(n) {
 	d_step {

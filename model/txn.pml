@@ -15,12 +15,12 @@ byte own[4];		// which actor's transaction has the address, 0: nobody's
 bool gate;		// a fork is under way
 byte kept[ACTORS];	// the emptied table of level 0 that a CPU has left in place, as a bit of LEFT
 
-// src/tree/txn.h: tree_walk_down: if (differ >> fmt_shift(level))
-// src/tree/txn.h: tree_walk_down: if (!fmt_is_table(e, level))
+// src/tree/txn.h: walk_step: if (differ >> fmt_shift(level))
+// src/tree/txn.h: walk_step: if (!fmt_is_table(e, level))
 #define LEADS_ON(n) (level > 0 && (start >> level) == (last >> level) && ENTRY(n, INDEX(start, level)) != 0)
 
 // src/tree/txn.h: txn_lock_top: vmt_port_read_enter(txn->port);
-// src/tree/txn.h: txn_lock_top: node = tree_descend(txn->tree, start, last + txn->above);
+// src/tree/txn.h: txn_lock_top: node = tree_walk_down(txn->tree, start, last + txn->above);
 inline descend() {
 	atomic {
 		reading = reading | BIT;
@@ -67,7 +67,7 @@ locking:
 // The gate, then what is below: one lock in a step.
 inline lock_below() {
 	atomic {
-		// src/tree/txn.h: txn_lock_gated: if (!(tree_gate(txn->tree) & GATE_FORK) || !HOLDS(GATE))
+		// src/tree/txn.h: txn_may_pass: return !(tree_gate(txn->tree) & GATE_FORK) || !HOLDS(GATE);
 		if
 		:: gate && HOLDS(GATE) ->
 			release(top);
@@ -226,7 +226,7 @@ inline retire_tables() {
 	fi
 
 // Tables inside of the window: their parents are held, so that it makes no difference that this is one step.
-// src/tree/fold.h: txn_commit: fold_held(txn);
+// src/tree/fold.h: txn_commit_all: fold_held(txn);
 inline commit_folds() {
 	fold_held(middle, high);
 	fold_held(middle, low);
@@ -242,7 +242,7 @@ inline commit_folds() {
 }
 
 // src/tree/fold.h: txn_commit: txn_release(txn, txn->node[--txn->held]);
-// src/tree/fold.h: txn_commit: txn_release(txn, txn->parent[--txn->parents]);
+// src/tree/fold.h: txn_commit_all: txn_release(txn, txn->parent[--txn->parents]);
 inline release_all() {
 	do
 	:: atomic { high != 0 -> unclaim(); RELEASE(high) }
@@ -260,7 +260,7 @@ inline commit() {
 	:: (op == FOLD || f[top].level > 0) && FOLDABLE(top) -> fold_upwards()
 	:: else
 	fi;
-	// src/tree/fold.h: txn_commit: batch_flush(&txn->batch);
+	// src/tree/fold.h: txn_commit_all: batch_flush(&txn->batch);
 	if
 	:: HOLDS(FLUSH_UNDER_LOCK) -> flush()
 	:: else
@@ -275,7 +275,7 @@ inline commit() {
 	fi
 }
 
-// src/tree/fold.h: txn_commit: batch_retire_tables(&txn->batch);
+// src/tree/fold.h: txn_commit_all: batch_retire_tables(&txn->batch);
 inline commit_rest() {
 	if
 	:: !HOLDS(FLUSH_UNDER_LOCK) -> flush()

@@ -43,7 +43,7 @@ compare() {
 	{
 		# The options hold no spaces: they are paths of this project and of the system.
 		# shellcheck disable=SC2086
-		"$build/vmtree" run $options -- "$@" 2>"$work/report" </dev/null && guest=0 || guest=$?
+		"$build/vmtree" run --check $options -- "$@" 2>"$work/report" </dev/null && guest=0 || guest=$?
 		echo "$guest" >"$work/status"
 	} | tee "$work/guest" | sed 's/^/    /'
 	guest=$(cat "$work/status")

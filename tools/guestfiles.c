@@ -275,6 +275,8 @@ static void add_orders(struct archive *archive, const struct guest *guest)
 		guest->options->icount ? ICOUNT_EPOCH : (long long)epoch);
 	if (guest->options->dump)
 		text_print(&text, "dump 1\n");
+	if (guest->options->check)
+		text_print(&text, "check 1\n");
 	if (terminal->mask && terminal->rows && terminal->columns)
 		text_print(&text, "rows %u\ncols %u\n", terminal->rows, terminal->columns);
 	if (guest->linux_init)

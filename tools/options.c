@@ -46,6 +46,8 @@ static const char usage_run[] =
 	"  --device edu        a device behind an IOMMU, /dev/edu; may be repeated, and is there\n"
 	"                      once\n"
 	"  --dump-at-exit      print the program's address space when it ends, on standard error\n"
+	"  --check             walk all invariants of each address space when it ends; one that\n"
+	"                      does not hold is a failure of the kernel\n"
 	"  -q, --quiet         no report on standard error\n" USAGE_END
 	"Exit status: the program's own; 128+N when signal N killed it; 124 after --timeout;\n"
 	"125 when vmtree, QEMU or the reference kernel failed; 126 when PROGRAM cannot be run;\n"
@@ -209,6 +211,7 @@ enum {
 	OPTION_ENV,
 	OPTION_CWD,
 	OPTION_DUMP,
+	OPTION_CHECK,
 	OPTION_LINUX,
 	OPTION_LINUX_AGAIN,
 	OPTION_LINUX_ARGS,
@@ -236,6 +239,7 @@ enum {
 static const struct option known_run[] = {
 	{"device", required_argument, NULL, OPTION_DEVICE},
 	{"dump-at-exit", no_argument, NULL, OPTION_DUMP},
+	{"check", no_argument, NULL, OPTION_CHECK},
 	KNOWN_COMMON,
 };
 
@@ -279,6 +283,9 @@ static int parse_one(struct options *options, int option, char *value)
 		return parse_env(options, value);
 	case OPTION_DUMP:
 		options->dump = true;
+		return -1;
+	case OPTION_CHECK:
+		options->check = true;
 		return -1;
 	case OPTION_CWD:
 		options->cwd = value;

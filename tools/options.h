@@ -22,6 +22,7 @@ struct options {
 	int64_t timeout_ns; // 0: none
 	bool quiet;
 	bool dump; // the program's address space when it ends
+	bool check; // walk the invariants of each that ends
 	const char *json; // NULL: none
 	const char *cwd;  // absolute
 	struct file_option *files;

@@ -17,7 +17,7 @@ VARIATIONS = 5000
 def on_vmtree(corpus, *words, cpus=1, kernel=None):
     """Lines of the fuzzer's output. A kernel that fails ends everything."""
     environment = dict(os.environ, **({"VMTREE_KERNEL": kernel} if kernel else {}))
-    command = [VMTREE, "run", "-q", "--accel", "tcg", "--cpus", str(cpus), "--timeout", str(SECONDS + 900),
+    command = [VMTREE, "run", "-q", "--check", "--accel", "tcg", "--cpus", str(cpus), "--timeout", str(SECONDS + 900),
                "--file", corpus + ":/corpus", "--", FUZZ, *(str(word) for word in words)]
     done = subprocess.run(command, stdout=subprocess.PIPE, env=environment, check=False, text=True)
     if done.returncode:

@@ -35,19 +35,43 @@ enum {
 struct arena {
 	struct spinlock lock; /* irqsave: everything below */
 	struct list free[ORDERS];
-	uint64_t nr_free; /* frames */
-	uint64_t nr_total;
+	_Atomic uint64_t nr_free; /* frames; read by frame_count_free without the lock */
 } __cacheline;
 
 struct frame_cache {
 	struct spinlock lock; /* irqsave; taken by others only to drain */
-	unsigned int count;
+	_Atomic unsigned int count; /* read by frame_count_free without the lock */
 	uint64_t frames[CACHE_MAX];
 } __cacheline;
 
 static struct arena arenas[MAX_ARENAS];
 static unsigned int arena_count, arena_shift; /* of page frame numbers */
 static struct frame_cache caches[MAX_CPUS];
+static uint64_t frames_total; /* constant once all memory was added, by the first CPU */
+
+/*
+ * Counts are written under their lock. Relaxed: who reads them without it wants to know about how
+ * many there are.
+ */
+static uint64_t nr_free_get(const struct arena *a)
+{
+	return atomic_load_explicit(&a->nr_free, memory_order_relaxed);
+}
+
+static void nr_free_set(struct arena *a, uint64_t n)
+{
+	atomic_store_explicit(&a->nr_free, n, memory_order_relaxed);
+}
+
+static unsigned int cached_get(const struct frame_cache *c)
+{
+	return atomic_load_explicit(&c->count, memory_order_relaxed);
+}
+
+static void cached_set(struct frame_cache *c, unsigned int n)
+{
+	atomic_store_explicit(&c->count, n, memory_order_relaxed);
+}
 
 /*
  * Relaxed throughout: a byte says FREE only while the arena's lock guards it. What others write to the
@@ -93,7 +117,7 @@ void frames_setup(void)
 /* Under the arena's lock; joins with free buddies. Blocks never reach over an arena's end. */
 static void arena_free_block(struct arena *a, uint64_t pfn, unsigned int order)
 {
-	a->nr_free += 1UL << order;
+	nr_free_set(a, nr_free_get(a) + (1UL << order));
 	state_set(pfn, STATE_NONE);
 	for (; order < FRAME_MAX_ORDER; order++) {
 		uint64_t buddy = pfn ^ 1UL << order;
@@ -129,7 +153,7 @@ static uint64_t arena_take_block(struct arena *a, unsigned int order)
 		list_add(&a->free[o], link_of(half));
 	}
 	state_set(pfn, STATE_USED | order);
-	a->nr_free -= 1UL << order;
+	nr_free_set(a, nr_free_get(a) - (1UL << order));
 	return pfn;
 }
 
@@ -146,7 +170,7 @@ void frames_add(uint64_t start, uint64_t end)
 		while (pfn + (1UL << order) > last)
 			order--;
 		flags = spin_lock_irqsave(&a->lock);
-		a->nr_total += 1UL << order;
+		frames_total += 1UL << order;
 		arena_free_block(a, pfn, order);
 		spin_unlock_irqrestore(&a->lock, flags);
 		pfn += 1UL << order;
@@ -181,60 +205,75 @@ static void give_block(uint64_t pfn, unsigned int order)
 /* Under the cache's lock: a batch from the first arena that has some. */
 static void cache_fill(struct frame_cache *c)
 {
-	unsigned int first = cpu_id() % arena_count;
+	unsigned int first = cpu_id() % arena_count, count = 0;
 
-	for (unsigned int i = 0; i < arena_count && !c->count; i++) {
+	for (unsigned int i = 0; i < arena_count && !count; i++) {
 		struct arena *a = &arenas[(first + i) % arena_count];
 		uint64_t flags = spin_lock_irqsave(&a->lock), pfn;
 
-		while (c->count < CACHE_BATCH && (pfn = arena_take_block(a, 0)) != 0) {
+		while (count < CACHE_BATCH && (pfn = arena_take_block(a, 0)) != 0) {
 			state_set(pfn, STATE_CACHED);
-			c->frames[c->count++] = pfn;
+			c->frames[count++] = pfn;
 		}
 		spin_unlock_irqrestore(&a->lock, flags);
 	}
+	cached_set(c, count);
 }
 
 /* Under the cache's lock: gives back all but `keep`. */
 static void cache_empty(struct frame_cache *c, unsigned int keep)
 {
-	while (c->count > keep)
-		give_block(c->frames[--c->count], 0);
+	unsigned int count = cached_get(c);
+
+	while (count > keep)
+		give_block(c->frames[--count], 0);
+	cached_set(c, count);
+}
+
+/* This CPU's cache, locked; interrupts off, which keeps the CPU. */
+static inline struct frame_cache *cache_lock(uint64_t *flags)
+{
+	struct frame_cache *c;
+
+	*flags = irq_save();
+	c = &caches[cpu_id()];
+	spin_lock_irqs_off(&c->lock);
+	return c;
+}
+
+static inline void cache_unlock(struct frame_cache *c, uint64_t flags)
+{
+	spin_unlock_irqs_off(&c->lock);
+	irq_restore(flags);
 }
 
 static uint64_t cache_take(void)
 {
-	struct frame_cache *c;
 	uint64_t flags, pfn = 0;
+	struct frame_cache *c = cache_lock(&flags);
 
-	preempt_disable();
-	c = &caches[cpu_id()];
-	flags = spin_lock_irqsave(&c->lock);
-	if (!c->count)
+	if (unlikely(!cached_get(c)))
 		cache_fill(c);
-	if (c->count) {
-		pfn = c->frames[--c->count];
+	if (cached_get(c)) {
+		cached_set(c, cached_get(c) - 1);
+		pfn = c->frames[cached_get(c)];
 		state_set(pfn, STATE_USED);
 	}
-	spin_unlock_irqrestore(&c->lock, flags);
-	preempt_enable();
+	cache_unlock(c, flags);
 	return pfn;
 }
 
 static void cache_give(uint64_t pfn)
 {
-	struct frame_cache *c;
 	uint64_t flags;
+	struct frame_cache *c = cache_lock(&flags);
 
-	preempt_disable();
-	c = &caches[cpu_id()];
-	flags = spin_lock_irqsave(&c->lock);
-	if (c->count == CACHE_MAX)
+	if (unlikely(cached_get(c) == CACHE_MAX))
 		cache_empty(c, CACHE_MAX - CACHE_BATCH);
 	state_set(pfn, STATE_CACHED);
-	c->frames[c->count++] = pfn;
-	spin_unlock_irqrestore(&c->lock, flags);
-	preempt_enable();
+	c->frames[cached_get(c)] = pfn;
+	cached_set(c, cached_get(c) + 1);
+	cache_unlock(c, flags);
 }
 
 void frame_drain(void)
@@ -302,32 +341,16 @@ uint64_t frame_count_free(void)
 {
 	uint64_t n = 0;
 
-	for (unsigned int i = 0; i < arena_count; i++) {
-		uint64_t flags = spin_lock_irqsave(&arenas[i].lock);
-
-		n += arenas[i].nr_free;
-		spin_unlock_irqrestore(&arenas[i].lock, flags);
-	}
-	for (unsigned int i = 0; i < MAX_CPUS; i++) {
-		uint64_t flags = spin_lock_irqsave(&caches[i].lock);
-
-		n += caches[i].count;
-		spin_unlock_irqrestore(&caches[i].lock, flags);
-	}
+	for (unsigned int i = 0; i < arena_count; i++)
+		n += nr_free_get(&arenas[i]);
+	for (unsigned int i = 0; i < cpu_count(); i++)
+		n += cached_get(&caches[i]);
 	return n;
 }
 
 uint64_t frame_count_total(void)
 {
-	uint64_t n = 0;
-
-	for (unsigned int i = 0; i < arena_count; i++) {
-		uint64_t flags = spin_lock_irqsave(&arenas[i].lock);
-
-		n += arenas[i].nr_total;
-		spin_unlock_irqrestore(&arenas[i].lock, flags);
-	}
-	return n;
+	return frames_total;
 }
 
 uint8_t frame_tag(uint64_t pa)

@@ -14,7 +14,7 @@
 
 /* Written by its CPU with preemption off, summed by fault_totals. */
 static struct fault_cpu {
-	uint64_t faults, major, segv, bus, grown;
+	uint64_t major, segv, bus, grown;
 } __cacheline fault_cpus[MAX_CPUS];
 
 #define fault_count(field)                    \
@@ -27,7 +27,7 @@ static struct fault_cpu {
 void fault_totals(struct mm_totals *t)
 {
 	for (unsigned int i = 0; i < cpu_count(); i++) {
-		t->faults += fault_cpus[i].faults;
+		t->faults += percpus[i].nr_user_faults;
 		t->faults_major += fault_cpus[i].major;
 		t->faults_segv += fault_cpus[i].segv;
 		t->faults_bus += fault_cpus[i].bus;
@@ -122,7 +122,7 @@ bool mm_user_fault(struct regs *r, uint64_t address, unsigned int error)
 	struct mm *mm = current()->mm;
 	struct vmt_fault_info info = {0};
 
-	fault_count(faults);
+	gs_count(nr_user_faults);
 	if (error & PF_RESERVED)
 		tables_are_wrong(mm, r, address);
 	if (!mm || address >= USER_END)

@@ -5,7 +5,7 @@
 #include "mm_internal.h"
 #include <kernel/process.h>
 
-int mm_errno(enum vmt_status status)
+int mm_errno_of(enum vmt_status status)
 {
 	switch (status) {
 	case VMT_OK:

@@ -115,6 +115,7 @@ static advice_fn *advice_function(int advice)
 	}
 }
 
+/* Advice for which there is no such function. */
 static bool advice_known(int advice)
 {
 	switch (advice) {
@@ -133,19 +134,18 @@ static bool advice_known(int advice)
 	case MADV_COLLAPSE:
 		return true;
 	default:
-		return advice_function(advice) != NULL;
+		return false;
 	}
 }
 
-long sys_madvise(long addr, long len, long advice_arg)
+/* A range that may be empty, wrong or reach out of what programs have; or other advice. */
+static long advise_other(uint64_t start, uint64_t len, int advice, advice_fn *fn)
 {
 	struct mm *mm = current()->mm;
-	uint64_t start = (uint64_t)addr, length = ALIGN_UP((uint64_t)len, PAGE_SIZE);
-	uint64_t end = start + length, inside;
-	int advice = (int)advice_arg, err;
-	advice_fn *fn = advice_function(advice);
+	uint64_t length = ALIGN_UP(len, PAGE_SIZE), end = start + length, inside;
+	int err;
 
-	if (!advice_known(advice) || start % PAGE_SIZE)
+	if ((!fn && !advice_known(advice)) || start % PAGE_SIZE)
 		return -EINVAL;
 	if ((len && !length) || end < start)
 		return -EINVAL;
@@ -162,4 +162,15 @@ long sys_madvise(long addr, long len, long advice_arg)
 	else
 		err = advise_areas(mm, start, inside, area_function(advice));
 	return err ? err : end > inside ? -ENOMEM : 0;
+}
+
+long sys_madvise(long addr, long len, long advice)
+{
+	uint64_t start = (uint64_t)addr, length = ALIGN_UP((uint64_t)len, PAGE_SIZE);
+	advice_fn *fn = advice_function((int)advice);
+
+	if (fn && start % PAGE_SIZE == 0 && length && start < USER_END &&
+		length <= USER_END - start)
+		return mm_errno(mm_change(fn(current()->mm->space, start, length)));
+	return advise_other(start, (uint64_t)len, (int)advice, fn);
 }

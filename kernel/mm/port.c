@@ -51,7 +51,7 @@ static uint64_t frames_reserved(void)
  * Is memory so low that only the kernel may have `frames` more? Counting the free frames looks at
  * all CPUs, so it is done now and then only, and at each allocation once memory is low.
  */
-static bool memory_low(uint64_t frames)
+static inline bool memory_low(uint64_t frames)
 {
 	struct port_cpu *c;
 	uint64_t available, used;

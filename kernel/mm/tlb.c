@@ -195,7 +195,7 @@ static void flush_here(void *arg)
 	const struct vmt_flush *flush = arg;
 	uint64_t flags = irq_save();
 	struct tlb_cpu *c = &tlb[cpu_id()];
-	struct tlb_slot *s = slot_find(c, flush->space_owner);
+	struct tlb_slot *s = &c->slots[c->slot];
 
 	if (loaded_here(c) != flush->space_owner) {
 		/* Named before we switched away: the generation tells the next activation. */
@@ -204,7 +204,8 @@ static void flush_here(void *arg)
 	} else {
 		invalidate(c, flush);
 		/* Not over a gap: an earlier flush may still come, or may not have named us. */
-		if (s && s->generation && s->generation + 1 == flush->generation)
+		if (s->mm == flush->space_owner && s->generation &&
+			s->generation + 1 == flush->generation)
 			s->generation = flush->generation;
 	}
 	irq_restore(flags);

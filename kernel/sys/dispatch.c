@@ -2,29 +2,17 @@
 /*
  * From the SYSCALL instruction to the function, and the count of what is missing.
  *
- * Counters are per CPU and written by their CPU alone, with preemption off; sums are for the
- * report. Calls that are missing are counted in one table for all: nobody asks for them often.
+ * Calls are counted per CPU; the sum is for the report. Calls that are missing are counted in one
+ * table for all: nobody asks for them often.
  */
 #include "table.h"
 #include <kernel/hooks.h>
 #include <kernel/printk.h>
 #include <kernel/task.h>
 
-struct counter {
-	uint64_t calls;
-} __cacheline;
-
-static struct counter counters[MAX_CPUS];
 static _Atomic uint64_t missing[SYSCALL_MAX];
 /* Numbers that Linux has not either: how often, and one of them. */
 static _Atomic uint64_t missing_other, other_number;
-
-static void count_call(void)
-{
-	preempt_disable();
-	counters[cpu_id()].calls++;
-	preempt_enable();
-}
 
 static void count_missing(uint64_t number)
 {
@@ -46,17 +34,15 @@ static bool is_restart(long result)
 void syscall_dispatch(struct regs *r)
 {
 	uint64_t number = (uint32_t)r->error;
-	const long a[6] = {
-		(long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10, (long)r->r8, (long)r->r9};
 	long result;
 
 	r->error = number;
-	count_call();
+	gs_count(nr_syscalls);
 	if (unlikely(number >= SYSCALL_MAX || !syscall_table[number])) {
 		count_missing(number);
 		return; /* rax is -ENOSYS */
 	}
-	result = syscall_table[number](a);
+	result = syscall_table[number](r);
 	r->rax = (uint64_t)result;
 	/*
 	 * The way to user mode is what restarts a call. The signal that broke the wait may have
@@ -71,7 +57,7 @@ uint64_t syscall_count(void)
 	uint64_t n = 0;
 
 	for (unsigned int i = 0; i < cpu_count(); i++)
-		n += counters[i].calls;
+		n += percpus[i].nr_syscalls;
 	return n;
 }
 

@@ -3,19 +3,23 @@
  * The system-call table, made from the lists in kernel/syscall.h.
  */
 #include "table.h"
+#include <kernel/regs.h>
 
-#define CALL_0(f, a) f()
-#define CALL_1(f, a) f((a)[0])
-#define CALL_2(f, a) f((a)[0], (a)[1])
-#define CALL_3(f, a) f((a)[0], (a)[1], (a)[2])
-#define CALL_4(f, a) f((a)[0], (a)[1], (a)[2], (a)[3])
-#define CALL_5(f, a) f((a)[0], (a)[1], (a)[2], (a)[3], (a)[4])
-#define CALL_6(f, a) f((a)[0], (a)[1], (a)[2], (a)[3], (a)[4], (a)[5])
+#define CALL_0(f, r) f()
+#define CALL_1(f, r) f((long)(r)->rdi)
+#define CALL_2(f, r) f((long)(r)->rdi, (long)(r)->rsi)
+#define CALL_3(f, r) f((long)(r)->rdi, (long)(r)->rsi, (long)(r)->rdx)
+#define CALL_4(f, r) f((long)(r)->rdi, (long)(r)->rsi, (long)(r)->rdx, (long)(r)->r10)
+#define CALL_5(f, r) \
+	f((long)(r)->rdi, (long)(r)->rsi, (long)(r)->rdx, (long)(r)->r10, (long)(r)->r8)
+#define CALL_6(f, r) \
+	f((long)(r)->rdi, (long)(r)->rsi, (long)(r)->rdx, (long)(r)->r10, (long)(r)->r8, \
+		(long)(r)->r9)
 
-#define ADAPTER(number, name, n)                        \
-	static long call_##name(const long *a __unused) \
-	{                                               \
-		return CALL_##n(sys_##name, a);         \
+#define ADAPTER(number, name, n)                               \
+	static long call_##name(const struct regs *r __unused) \
+	{                                                      \
+		return CALL_##n(sys_##name, r);                \
 	}
 #define ENTRY(number, name, n) [number] = call_##name,
 

@@ -7,7 +7,10 @@
 
 #include <kernel/syscall.h>
 
-typedef long syscall_fn(const long *a);
+struct regs;
+
+/* Called with what the program's registers were. */
+typedef long syscall_fn(const struct regs *r);
 
 /* NULL: there is no such call here. */
 extern syscall_fn *const syscall_table[SYSCALL_MAX];

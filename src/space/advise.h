@@ -38,7 +38,6 @@ static enum vmt_status advise_run(struct vmt_space *space, uint64_t addr, uint64
 
 	if (status != VMT_OK)
 		return status;
-	tree_note_peaks(&space->tree);
 	change_begin(&watch, &txn, space, addr, length, VMT_REASON_RELEASE);
 	status = range_run(&txn, addr, addr + length - 1, op, &advise, NULL);
 	status = change_end(&watch, &txn, status);

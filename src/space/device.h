@@ -159,6 +159,7 @@ static struct device_frame *device_quarantine_pop(struct quarantine *quarantine)
 // Takes over the references of `pages` pages from `frame` on, until the flush.
 static void batch_add_device(struct batch *batch, struct device_frame *frame, uint64_t pages)
 {
+	batch->taken = true;
 	for (; pages; pages--, frame++) {
 		if (device_is_exclusive(frame)) {
 			frame->next = batch->device;

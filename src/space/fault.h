@@ -142,8 +142,8 @@ static void fault_copy(struct fault *fault, uint64_t to, uint64_t from)
 // Gives the caller his reference on the page behind `leaf`, and a secondary the translation. The lock is held of the
 // node that the leaf is in, or with `node` NULL will be linked to: before the entry of a new table can be reached by
 // others, so that whoever takes the page out again flushes afterwards.
-static enum vmt_status fault_take(struct fault *fault, struct vmt_node *node, unsigned slot, uint64_t leaf,
-				  unsigned level)
+static enum vmt_status fault_take_for(struct fault *fault, struct vmt_node *node, unsigned slot, uint64_t leaf,
+				      unsigned level)
 {
 	struct vmt_data *data;
 
@@ -158,6 +158,14 @@ static enum vmt_status fault_take(struct fault *fault, struct vmt_node *node, un
 	if (fault->take == TAKE_PIN)
 		atomic_fetch_add_explicit(&data->pins, 1, memory_order_relaxed);
 	return VMT_OK;
+}
+
+static inline enum vmt_status fault_take(struct fault *fault, struct vmt_node *node, unsigned slot, uint64_t leaf,
+					 unsigned level)
+{
+	if (!fault->request && fault->take == TAKE_NOTHING) // a CPU's fault
+		return VMT_OK;
+	return fault_take_for(fault, node, slot, leaf, level);
 }
 
 // ---- A page is there ---------------------------------------------------------------------------------------------

@@ -21,6 +21,10 @@ struct fork {
 	struct txn txn;		// the parent's; its pool serves both, its batch the parent's flushes
 	struct vmt_tree *from, *to;
 	bool hollow;		// an empty table was copied: the child has to fold it
+	// What has come into the child's node and is not counted yet.
+	int pages;		// anonymous ones
+	int live;		// the rest of the entries
+	int64_t resident, anon;	// of the rest
 };
 
 // One fork at a time, and none while entries are on their way from one place to another (space/move.h). A fork that
@@ -77,6 +81,7 @@ static void fork_copy_ids(struct fork *fork, const struct vmt_node *from, struct
 	to->breaks = from->breaks;
 	if (from->ids) {
 		to->ids = fork->txn.pool.array[--fork->txn.pool.arrays];
+		fork->txn.pool.uniform = false;
 		__builtin_memcpy(to->ids, from->ids, ARRAY_BYTES);
 		count(fork->to, array_bytes, (int64_t)ARRAY_BYTES);
 		size_changed(fork->to, this_cpu(fork->to), SIZE_ARRAY_BYTES);
@@ -88,11 +93,34 @@ static inline void fork_put(struct fork *fork, struct vmt_node *to, unsigned slo
 {
 	// Relaxed: nobody reads the child yet.
 	atomic_store_explicit(&to->table[slot], e, memory_order_relaxed);
-	node_add_live(to, 1);
-	if (fmt_holds_frame(e, to->level))
-		count_resident(fork->to, entry_frame(e), (int64_t)level_pages(to->level));
-	else if (!fmt_is_table(e, to->level))
-		marker_copied(fork->to, e, to->level);
+	fork->live++;
+}
+
+// The same for an entry that holds a frame, whose metadata are `data` (NULL: it has none, or is the zero page).
+static inline void fork_put_frame(struct fork *fork, struct vmt_node *to, unsigned slot, uint64_t e,
+				  const struct vmt_data *data)
+{
+	int64_t pages = (int64_t)level_pages(to->level);
+
+	fork_put(fork, to, slot, e);
+	if (entry_frame(e) == fork->to->vmt->zero_pa)
+		return;
+	fork->resident += pages;
+	if (data && !(atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT))
+		fork->anon += pages;
+}
+
+// Counts what was put, once for many. Preemption is off.
+static void fork_count(struct fork *fork, struct vmt_node *to)
+{
+	struct vmt_cpu *cpu = this_cpu(fork->to);
+
+	node_add_live(to, fork->live + fork->pages);
+	count_add(&cpu->count.resident, fork->resident + fork->pages);
+	count_add(&cpu->count.anon, fork->anon + fork->pages);
+	size_changed(fork->to, cpu, SIZE_RESIDENT);
+	fork->live = fork->pages = 0;
+	fork->resident = fork->anon = 0;
 }
 
 // Before a range joins the request. A request that grew to its hull would tell secondaries of tables between huge
@@ -138,8 +166,10 @@ static bool fork_pinned(struct fork *fork, struct vmt_node *from, struct vmt_nod
 	__builtin_memcpy(vmt_port_frame_ptr(fork->from->port, fork->txn.pool.page),
 			 vmt_port_frame_ptr(fork->from->port, entry_frame(e)), VMT_PAGE_SIZE);
 	copy = pool_take_page(fork->from, &fork->txn.pool, 0);
-	fork_put(fork, to, slot, fmt_is_present(e) ? leaf_make(fork->to, copy, 0, attr, attr_prot(attr) & VMT_WRITE) :
-						     fmt_make_parked(copy, true, true));
+	fork_put_frame(fork, to, slot,
+		       fmt_is_present(e) ? leaf_make(fork->to, copy, 0, attr, attr_prot(attr) & VMT_WRITE) :
+					   fmt_make_parked(copy, true, true),
+		       data_of_frame(fork->from->port, copy));
 	return true;
 }
 
@@ -166,9 +196,10 @@ static bool fork_split(struct fork *fork, struct vmt_node *from, unsigned *slot,
 {
 	struct txn *txn = &fork->txn;
 
-	for (; from->level > 0 && *slot <= last; ++*slot) {
+	for (unsigned left = node_live(from); from->level > 0 && left && *slot <= last; ++*slot) {
 		uint64_t e = entry_load(from, *slot), base = slot_base(from, *slot);
 
+		left -= e != 0;
 		if (!e || !fmt_holds_frame(e, from->level) || !fork_meets_pin(fork, entry_frame(e), from->level))
 			continue;
 		if (!txn->pool.tables)
@@ -180,7 +211,7 @@ static bool fork_split(struct fork *fork, struct vmt_node *from, unsigned *slot,
 }
 
 // An entry that holds a frame. False: a page is needed.
-static bool fork_frame(struct fork *fork, struct vmt_node *from, struct vmt_node *to, unsigned slot, uint64_t e)
+static inline bool fork_frame(struct fork *fork, struct vmt_node *from, struct vmt_node *to, unsigned slot, uint64_t e)
 {
 	uint32_t attr = attr_of(fork->from->vmt, slot_id(from, slot));
 	uint64_t pa = entry_frame(e), pages = level_pages(from->level);
@@ -197,7 +228,30 @@ static bool fork_frame(struct fork *fork, struct vmt_node *from, struct vmt_node
 					  memory_order_relaxed);
 	if (own && fmt_is_present(e) && fmt_prot(e) & VMT_WRITE)
 		e = fork_protect(fork, from, slot, e);
-	fork_put(fork, to, slot, e);
+	fork_put_frame(fork, to, slot, e, data);
+	return true;
+}
+
+// A page of private memory in a lowest table, with nothing special about it: nearly all of what is copied. False: it is
+// something else, and nothing was done.
+static inline bool fork_page(struct fork *fork, struct vmt_node *from, struct vmt_node *to, unsigned slot, uint64_t e)
+{
+	struct vmt_tree *tree = fork->from;
+	uint64_t pa = fmt_pa(e);
+	struct vmt_data *data;
+
+	// What is not present names no frame.
+	if (!fmt_is_present(e) || slot_id(from, slot) & ID_COUNTED || pa == tree->vmt->zero_pa)
+		return false;
+	data = data_of_frame(tree->port, pa);
+	if (!data || (atomic_load_explicit(&data->flags, memory_order_relaxed) & VMT_FRAME_OBJECT) || fork_is_pinned(data))
+		return false;
+	// Relaxed: the parent's entry keeps the frame while its lock is held.
+	atomic_fetch_add_explicit(&data->refs, 1, memory_order_relaxed);
+	if (fmt_prot(e) & VMT_WRITE)
+		e = fork_protect(fork, from, slot, e);
+	atomic_store_explicit(&to->table[slot], e, memory_order_relaxed); // nobody reads the child yet
+	fork->pages++;
 	return true;
 }
 
@@ -205,22 +259,31 @@ static bool fork_frame(struct fork *fork, struct vmt_node *from, struct vmt_node
 static unsigned fork_entries(struct fork *fork, struct vmt_node *from, struct vmt_node *to, unsigned slot,
 			     unsigned last)
 {
-	if (node_live(from) == 0)
-		return last + 1;
-	for (; slot <= last; slot++) {
+	unsigned left = node_live(from);
+	bool lowest = from->level == 0;
+
+	for (; left && slot <= last; slot++) {
 		uint64_t e = entry_load(from, slot);
 
-		if (!e || fmt_is_table(e, from->level))
+		if (!e)
 			continue;
-		fork_make_room(fork);
-		if (!fmt_is_present(e)) // a secondary that writes to what CPUs do not see may not go on
+		left--;
+		if (lowest ? fork_page(fork, from, to, slot, e) : fmt_is_table(e, from->level))
+			continue;
+		if (!fmt_is_present(e)) { // a secondary that writes to what CPUs do not see may not go on
+			fork_make_room(fork);
 			entry_flush(&fork->txn, from, slot, e);
-		if (!fmt_holds_frame(e, from->level))
+		}
+		if (!fmt_holds_frame(e, from->level)) {
 			fork_put(fork, to, slot, e);
-		else if (!fork_frame(fork, from, to, slot, e))
-			break;
+			marker_copied(fork->to, e, to->level);
+		} else if (!fork_frame(fork, from, to, slot, e)) {
+			fork_count(fork, to);
+			return slot;
+		}
 	}
-	return slot;
+	fork_count(fork, to);
+	return last + 1;
 }
 
 static bool fork_outside(const struct fork *fork, const struct vmt_node *node, unsigned slot)
@@ -296,10 +359,11 @@ static enum vmt_status fork_tree(struct fork *fork, struct vmt_node *from, struc
 	if (from->level == 0)
 		return status;
 	// The gate holds the parent's slots still.
-	for (unsigned slot = first; status == VMT_OK && slot <= last; slot++) {
+	for (unsigned slot = first, left = node_live(from); status == VMT_OK && left && slot <= last; slot++) {
 		uint64_t e = entry_load_acquire(from, slot), pa;
 		struct vmt_node *child;
 
+		left -= e != 0;
 		if (!fmt_is_table(e, from->level) ||
 		    fork_skips(fork, node_of_table(fork->from->port, fmt_pa(e)), to, slot))
 			continue;
@@ -312,6 +376,7 @@ static enum vmt_status fork_tree(struct fork *fork, struct vmt_node *from, struc
 		node_init(fork->to, child, pa, from->level - 1u, slot_base(from, slot));
 		child->parent = to;
 		fork_put(fork, to, slot, fmt_make_table(pa, to->level));
+		fork_count(fork, to);
 		vmt_port_preempt_on(fork->to->port);
 		status = fork_tree(fork, node_of_table(fork->from->port, fmt_pa(e)), child);
 	}
@@ -328,6 +393,8 @@ static enum vmt_status fork_try(struct vmt_space *parent, struct vmt_space *chil
 	fork.from = &parent->tree;
 	fork.to = &child->tree;
 	fork.hollow = false;
+	fork.live = fork.pages = 0;
+	fork.resident = fork.anon = 0;
 	change_begin(&watch, &fork.txn, parent, fork.from->start, fork.from->end - fork.from->start,
 		     VMT_REASON_PROTECT);
 	// Reclaiming runs transactions, and they wait at the gate.

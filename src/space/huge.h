@@ -142,7 +142,7 @@ static bool huge_exchange(struct huge *huge)
 }
 
 // May the node above come to name what the table names? Not if that takes an array and there was none to be had.
-static bool huge_can_name(const struct huge *huge)
+static bool huge_can_name(struct huge *huge)
 {
 	return ids_can_set(&huge->txn, huge->parent, huge->slot, huge->slot, huge->child->id);
 }

@@ -4,7 +4,7 @@
 #define VMT_SPACE_LEAF_H
 
 // Counts `n` pages more (or less) from `pa` on that entries hold. The zero page is nobody's.
-static void count_resident(struct vmt_tree *tree, uint64_t pa, int64_t n)
+static inline void count_resident(struct vmt_tree *tree, uint64_t pa, int64_t n)
 {
 	struct vmt_data *data = data_of_frame(tree->port, pa);
 	struct vmt_cpu *cpu;
@@ -37,7 +37,7 @@ static uint64_t leaf_page(uint64_t e, unsigned level, uint64_t addr)
 }
 
 // Collects the flush for an entry that was changed.
-static void entry_flush(struct txn *txn, const struct vmt_node *node, unsigned slot, uint64_t e)
+static inline void entry_flush(struct txn *txn, const struct vmt_node *node, unsigned slot, uint64_t e)
 {
 	uint64_t addr = slot_base(node, slot);
 
@@ -45,8 +45,7 @@ static void entry_flush(struct txn *txn, const struct vmt_node *node, unsigned s
 		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
 }
 
-// An entry of `level` has come to say, or no longer says, what the marker `e` does.
-static void marker_copied(struct vmt_tree *tree, uint64_t e, unsigned level)
+static void marker_count_copied(struct vmt_tree *tree, uint64_t e, unsigned level)
 {
 	const struct vmt_marker_ops *ops = tree->space->config.marker_ops;
 	struct device_frame *frame = device_frame_of(tree->vmt, e);
@@ -58,8 +57,7 @@ static void marker_copied(struct vmt_tree *tree, uint64_t e, unsigned level)
 		ops->copied(tree->space, (enum vmt_marker)fmt_kind(e), fmt_payload(e), level_pages(level));
 }
 
-// The entry has been changed already, and its flush collected.
-static void marker_dropped(struct txn *txn, uint64_t e, unsigned level)
+static void marker_count_dropped(struct txn *txn, uint64_t e, unsigned level)
 {
 	struct vmt_tree *tree = txn->tree;
 	const struct vmt_marker_ops *ops = tree->space->config.marker_ops;
@@ -69,6 +67,26 @@ static void marker_dropped(struct txn *txn, uint64_t e, unsigned level)
 		batch_add_device(&txn->batch, frame, level_pages(level));
 	else if (ops && ops->dropped)
 		ops->dropped(tree->space, (enum vmt_marker)fmt_kind(e), fmt_payload(e), level_pages(level));
+}
+
+// Does nobody count who says what the marker `e` does?
+static inline bool marker_is_plain(const struct vmt_tree *tree, uint64_t e)
+{
+	return fmt_kind(e) == MARKER_GUARD && !tree->space->config.marker_ops;
+}
+
+// An entry of `level` has come to say, or no longer says, what the marker `e` does.
+static inline void marker_copied(struct vmt_tree *tree, uint64_t e, unsigned level)
+{
+	if (!marker_is_plain(tree, e))
+		marker_count_copied(tree, e, level);
+}
+
+// The entry has been changed already, and its flush collected.
+static inline void marker_dropped(struct txn *txn, uint64_t e, unsigned level)
+{
+	if (!marker_is_plain(txn->tree, e))
+		marker_count_dropped(txn, e, level);
 }
 
 // Does the marker stand for the bytes of a page?
@@ -90,12 +108,13 @@ static void leaf_clear_huge(struct txn *txn, uint64_t pa, unsigned level)
 }
 
 // Clears one entry that holds a frame: out of the table, into the batch.
-static void leaf_clear(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t replacement)
+static inline void leaf_clear(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t replacement)
 {
 	uint64_t old = entry_exchange(txn->tree, node, slot, replacement), pa = entry_frame(old);
 
 	if (HOLDS(FLUSH_ZAP))
 		entry_flush(txn, node, slot, old);
+	txn_note_peak(txn, SIZE_RESIDENT);
 	count_resident(txn->tree, pa, -1);
 	batch_add_frame(&txn->batch, pa);
 	if (node->level > 0)

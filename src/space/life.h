@@ -119,28 +119,32 @@ enum vmt_status vmt_space_create(struct vmt *vmt, const struct vmt_space_config 
 // Drops what the slots [first, last] of a node hold, and frees what is below. Nobody else knows the space.
 static void space_free_below(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last)
 {
-	for (unsigned slot = first; slot <= last && node_live(node); slot++) {
+	uint64_t zero_pa = txn->tree->vmt->zero_pa;
+	unsigned left = node_live(node);
+	bool lowest = node->level == 0;
+	void *port = txn->port;
+
+	for (unsigned slot = first; slot <= last && left; slot++) {
 		uint64_t e = entry_load(node, slot);
 
 		if (!e)
 			continue;
-		if (fmt_is_table(e, node->level)) {
+		left--;
+		if (lowest && fmt_is_present(e)) {
+			if (fmt_pa(e) != zero_pa)
+				frame_unref(port, fmt_pa(e));
+		} else if (fmt_is_table(e, node->level)) {
 			space_free_below(txn, node_of_table(txn->port, fmt_pa(e)), 0, FMT_SLOTS - 1);
 			vmt_port_frame_free(txn->port, fmt_pa(e), VMT_PAGE_SIZE);
 		} else if (!fmt_holds_frame(e, node->level)) {
 			marker_dropped(txn, e, node->level);
-		} else if (entry_frame(e) != txn->tree->vmt->zero_pa) {
+		} else if (entry_frame(e) != zero_pa) {
 			for (uint64_t i = 0; i < level_pages(node->level); i++)
 				frame_unref(txn->port, entry_frame(e) + i * VMT_PAGE_SIZE);
 		}
-		node_add_live(node, -1);
 	}
-	if (node->ids) {
-		ids_set(txn, node, 0, FMT_SLOTS - 1, 0);
-	} else {
-		node_unuse_id(txn, node->id);
-		node->id = 0;
-	}
+	node_add_live(node, -(int)node_live(node));
+	ids_drop(txn, node);
 }
 
 // Frees the space and all in it.
@@ -157,6 +161,7 @@ static void space_free(struct vmt_space *space)
 	batch_free_frames(&txn.batch);
 	vmt_port_preempt_on(tree->port);
 	txn_finish(&txn);
+	spares_free(tree);
 	vmt_port_frame_free(tree->port, root, VMT_PAGE_SIZE);
 	vmt_port_mem_free(tree->port, tree->cpu, vmt->cpus * sizeof(*tree->cpu));
 	vmt_port_mem_free(tree->port, space, sizeof(*space));

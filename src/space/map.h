@@ -15,12 +15,14 @@ struct assign {
 static void assign_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
 {
 	const struct assign *assign = arg;
-	int64_t before = ids_mapped(node, first, last);
+	// What a claim was made for has been looked at.
+	int64_t before = assign->claim ? ids_mapped_as(node, first, last, assign->expect) :
+					 ids_mapped(node, first, last);
 
 	if (!assign->keep_pages)
 		leaf_zap(txn, node, first, last, ZAP_ALL);
 	ids_set_bare(txn, node, first, last, assign->id);
-	count(txn->tree, mapped, ids_mapped(node, first, last) - before);
+	count(txn->tree, mapped, ids_mapped_as(node, first, last, assign->id) - before);
 	if (!assign->id)
 		ids_gap_changed(node);
 }
@@ -79,7 +81,7 @@ static enum vmt_status assign_claim(struct vmt_space *space, struct txn *txn, ui
 		if (status != VMT_OK)
 			return status;
 		if (txn->last == last) {
-			range_apply(txn, txn->node[0], start, last, &assign_op, &assign);
+			range_change(txn, start, last, &assign_op, &assign);
 			txn_commit(txn);
 			return VMT_OK;
 		}
@@ -175,7 +177,6 @@ static enum vmt_status map_replace(const struct map *map, uint64_t addr, uint64_
 	*done = addr;
 	if (status != VMT_OK)
 		return status;
-	tree_note_peaks(&map->space->tree);
 	status = range_run(map->txn, addr, addr + map->request->length - 1, &assign_op, &assign, done);
 	map_drop_id(map->txn, assign.id);
 	return status;
@@ -264,7 +265,6 @@ enum vmt_status vmt_unmap(struct vmt_space *space, uint64_t addr, uint64_t lengt
 
 	if (status != VMT_OK)
 		return status;
-	tree_note_peaks(&space->tree);
 	change_begin(&watch, &txn, space, addr, length, VMT_REASON_UNMAP);
 	status = range_run(&txn, addr, addr + length - 1, &assign_op, &assign, NULL);
 	status = change_end(&watch, &txn, status);

@@ -28,12 +28,11 @@ static void mark_empty_below(struct txn *txn, struct vmt_node *node)
 // table's place, after the flush (R14). A table that stays is visited later and gets its own markers. Each table's
 // addresses are reported to say the marker before what they say now is dropped, so that no count is zero in between.
 // Returns how many that were.
-static unsigned mark_fold_tables(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint64_t marker)
+SELDOM static unsigned mark_fold_tables(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last,
+					uint64_t marker)
 {
 	unsigned tables = 0;
 
-	if (node->level == 0 || node_live(node) == 0)
-		return 0;
 	for (unsigned slot = first; slot <= last; slot++) {
 		uint64_t e = entry_load(node, slot);
 		struct vmt_node *child;
@@ -58,27 +57,48 @@ static bool mark_wants(const struct advise *advise, uint32_t id)
 	return advise->claimed ? id == ID_CLAIM : id_is_mapped(id);
 }
 
-static void space_mark_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
+// The marker takes the place of what the entry says, if that is anything.
+static void mark_replace(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t e, uint64_t marker)
 {
-	const struct advise *advise = arg;
-	unsigned tables = mark_fold_tables(txn, node, first, last, advise->marker);
+	if (fmt_holds_frame(e, node->level)) {
+		leaf_clear(txn, node, slot, marker);
+		return;
+	}
+	entry_publish(txn->tree, node, slot, marker);
+	entry_flush(txn, node, slot, e);
+	marker_dropped(txn, e, node->level);
+}
 
+// The slots that hold no tables.
+static void mark_bare(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last,
+		      const struct advise *advise)
+{
 	for (unsigned slot = first; slot <= last; slot++) {
 		uint64_t e = entry_load(node, slot);
 
 		if (fmt_is_table(e, node->level) || e == advise->marker || !mark_wants(advise, slot_id(node, slot)))
 			continue;
 		marker_copied(txn->tree, advise->marker, node->level);
-		if (fmt_holds_frame(e, node->level))
-			leaf_clear(txn, node, slot, advise->marker);
-		else
+		if (e) {
+			mark_replace(txn, node, slot, e, advise->marker);
+		} else {
 			entry_publish(txn->tree, node, slot, advise->marker);
-		if (e && !fmt_holds_frame(e, node->level)) {
-			entry_flush(txn, node, slot, e);
-			marker_dropped(txn, e, node->level);
+			node_add_live(node, 1);
 		}
-		node_add_live(node, e == 0);
 	}
+}
+
+static void space_mark_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
+{
+	const struct advise *advise = arg;
+	unsigned tables;
+
+	if (node->level == 0) {
+		mark_bare(txn, node, first, last, advise);
+		return;
+	}
+	tables = node_has_tables(node) ? mark_fold_tables(txn, node, first, last, advise->marker) : 0;
+	mark_bare(txn, node, first, last, advise);
 	while (tables--) // what mark_fold_tables reported in advance
 		marker_dropped(txn, advise->marker, node->level);
 }
@@ -163,14 +183,22 @@ static void mark_join(struct vmt_space *space, uint64_t addr, uint64_t length, u
 	txn_finish(&txn);
 }
 
-static enum vmt_status mark_run(struct vmt_space *space, uint64_t addr, uint64_t length, bool anon_only,
-				uint64_t marker)
+static enum vmt_status mark_run_far(struct vmt_space *space, uint64_t addr, uint64_t length, bool anon_only,
+				    uint64_t marker)
 {
 	enum vmt_status status = advise_run(space, addr, length, &space_mark_op, anon_only, marker);
 
-	if (length / fmt_table_span(0) > TXN_HELD / 2 && (status == VMT_OK || status == VMT_ERR_UNMAPPED))
+	if (status == VMT_OK || status == VMT_ERR_UNMAPPED)
 		mark_join(space, addr, length, marker);
 	return status;
+}
+
+static inline enum vmt_status mark_run(struct vmt_space *space, uint64_t addr, uint64_t length, bool anon_only,
+				       uint64_t marker)
+{
+	if (length / fmt_table_span(0) > TXN_HELD / 2)
+		return mark_run_far(space, addr, length, anon_only, marker);
+	return advise_run(space, addr, length, &space_mark_op, anon_only, marker);
 }
 
 // ---- The requests ------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Giving memory back under pressure: lazily freed pages that were not written again, and empty tables that CPUs keep.
+// Giving memory back under pressure: lazily freed pages that were not written again, and what CPUs keep: empty tables
+// and spare arrays.
 #ifndef VMT_SPACE_RECLAIM_H
 #define VMT_SPACE_RECLAIM_H
 
@@ -78,6 +79,7 @@ static uint64_t tree_reclaim(struct vmt_tree *tree, uint64_t pages)
 	struct txn txn;
 
 	tree_note_peaks(tree);
+	spares_free(tree); // a fold may need the memory
 	txn_init(&txn, tree);
 	txn.batch.reason = VMT_REASON_RELEASE;
 	txn.keep = false;
@@ -88,6 +90,7 @@ static uint64_t tree_reclaim(struct vmt_tree *tree, uint64_t pages)
 		range_run(&txn, tree->start, tree->end - 1, &reclaim_op, &reclaim, NULL);
 	fold_range(&txn, tree->start, tree->end - 1);
 	txn_finish(&txn);
+	spares_free(tree);
 	return reclaim.got + (uint64_t)(counted(tree, tables_freed) - before);
 }
 

@@ -26,52 +26,87 @@ static enum vmt_status addr_check(const struct vmt_space *space, uint64_t addr)
 	return addr < space->tree.start || addr >= space->tree.end ? VMT_ERR_OUTSIDE : VMT_OK;
 }
 
-// Calls `see` for every run of slots of the locked window that hold no table, with the slots' common id, clamped to the
-// window in addresses. False from `see` ends it.
-static bool window_ids(struct txn *txn, bool (*see)(struct txn *txn, uint32_t id, uint64_t start, uint64_t last,
-						   void *arg), void *arg)
+// What looks at a run of slots with one id, clamped to the window in addresses. False ends it.
+typedef bool window_see(struct txn *txn, uint32_t id, uint64_t start, uint64_t last, void *arg);
+
+// The array of a lowest table that the whole window lies in.
+static bool window_ids_lowest(struct txn *txn, window_see *see, void *arg)
 {
-	for (unsigned n = 0; n < txn->held; n++) {
-		struct vmt_node *node = txn->node[n];
-		bool tables = node->level > 0 && node_live(node) > 0;
-		uint64_t start = txn->start, last = txn->last;
-		unsigned slot, end;
+	const struct vmt_node *node = txn->node[0];
+	uint64_t start = txn->start;
 
-		range_clamp(node, &start, &last);
-		if (start > last)
+	for (unsigned slot = fmt_index(start, 0), end = fmt_index(txn->last, 0); slot <= end; slot++) {
+		uint64_t next;
+
+		if (slot < end && node->ids[slot + 1] == node->ids[slot])
 			continue;
-		end = fmt_index(last, node->level);
-		for (slot = fmt_index(start, node->level); slot <= end;) {
-			uint32_t id = slot_id(node, slot);
-			uint64_t from = slot_base(node, slot), to;
-
-			if (tables && fmt_is_table(entry_load(node, slot), node->level)) {
-				slot++;
-				continue;
-			}
-			if (!node->ids && !tables)
-				slot = end;
-			else
-				while (slot < end && slot_id(node, slot + 1) == id &&
-				       !(tables && fmt_is_table(entry_load(node, slot + 1), node->level)))
-					slot++;
-			to = slot_base(node, slot) + fmt_span(node->level) - 1;
-			slot++;
-			if (!see(txn, id, from > start ? from : start, to < last ? to : last, arg))
-				return false;
-		}
+		next = slot < end ? slot_base(node, slot + 1) : txn->last + 1;
+		if (!see(txn, node->ids[slot], start, next - 1, arg))
+			return false;
+		start = next;
 	}
 	return true;
 }
 
-// The CPU has seen a total. Relaxed: nobody else writes it.
-static void cpu_note_peak(struct vmt_cpu *cpu, enum size size, int64_t total)
+// The slots of one node.
+static bool window_ids_node(struct txn *txn, struct vmt_node *node, window_see *see, void *arg)
 {
-	if (total > atomic_load_explicit(&cpu->peak[size], memory_order_relaxed))
-		atomic_store_explicit(&cpu->peak[size], total, memory_order_relaxed);
+	bool tables = node->level > 0 && node_live(node) > 0;
+	uint64_t start = txn->start, last = txn->last;
+	unsigned end;
+
+	range_clamp(node, &start, &last);
+	if (start > last)
+		return true;
+	end = fmt_index(last, node->level);
+	for (unsigned slot = fmt_index(start, node->level); slot <= end;) {
+		uint32_t id = slot_id(node, slot);
+		uint64_t from = slot_base(node, slot), to;
+
+		if (tables && fmt_is_table(entry_load(node, slot), node->level)) {
+			slot++;
+			continue;
+		}
+		if (!node->ids && !tables)
+			slot = end;
+		else
+			while (slot < end && slot_id(node, slot + 1) == id &&
+			       !(tables && fmt_is_table(entry_load(node, slot + 1), node->level)))
+				slot++;
+		to = slot_base(node, slot) + fmt_span(node->level) - 1;
+		slot++;
+		if (!see(txn, id, from > start ? from : start, to < last ? to : last, arg))
+			return false;
+	}
+	return true;
 }
 
-// Peaks are looked at before anything becomes less: there they are.
+static bool window_ids_all(struct txn *txn, window_see *see, void *arg)
+{
+	const struct vmt_node *top = txn->node[0];
+	unsigned slot = fmt_index(txn->start, top->level);
+
+	if (slot == fmt_index(txn->last, top->level) && !slot_is_table(top, slot)) // so nothing hangs below
+		return see(txn, slot_id(top, slot), txn->start, txn->last, arg);
+	if (top->level == 0)
+		return top->ids ? window_ids_lowest(txn, see, arg) : see(txn, top->id, txn->start, txn->last, arg);
+	for (unsigned n = 0; n < txn->held; n++)
+		if (!window_ids_node(txn, txn->node[n], see, arg))
+			return false;
+	return true;
+}
+
+// Calls `see` for every run of slots of the locked window that hold no table, with the slots' common id.
+static inline bool window_ids(struct txn *txn, window_see *see, void *arg)
+{
+	const struct vmt_node *top = txn->node[0];
+
+	if (top->level == 0 && txn->last - txn->start < VMT_PAGE_SIZE)
+		return see(txn, slot_id(top, fmt_index(txn->start, 0)), txn->start, txn->last, arg);
+	return window_ids_all(txn, see, arg);
+}
+
+// For who does not take the tree's usual ways of making something less (txn_note_peak).
 static void tree_note_peaks(struct vmt_tree *tree)
 {
 	struct vmt_cpu *cpu;

@@ -23,6 +23,7 @@ struct batch {
 	struct device_frame *device_shared[BATCH_SHARED];
 	struct vmt_deferred *tables;
 	unsigned reason;		// enum vmt_reason, for whoever is told of the flush
+	bool taken;			// something was taken out, at any time
 	bool unanswered;		// a secondary has not answered a flush of ours
 	bool lost;			// ... or one has not answered somebody else's, before ours was done
 	uint64_t told_start, told_end;	// where secondaries were told of flushes; both 0: nowhere
@@ -37,7 +38,7 @@ static void batch_init(struct batch *batch, struct vmt_tree *tree)
 	batch->shared_count = batch->device_shared_count = 0;
 	batch->tables = NULL;
 	batch->reason = 0;
-	batch->unanswered = batch->lost = false;
+	batch->taken = batch->unanswered = batch->lost = false;
 	batch->told_start = batch->told_end = 0;
 	batch->flush.all = batch->flush.tables = false;
 	batch->flush.count = 0;
@@ -123,12 +124,13 @@ static void batch_retire_tables(struct batch *batch)
 }
 
 // Takes over the reference that an entry held on the frame at `pa`.
-static void batch_add_frame(struct batch *batch, uint64_t pa)
+static inline void batch_add_frame(struct batch *batch, uint64_t pa)
 {
 	struct vmt_data *data = data_of_frame(batch->tree->port, pa);
 
 	if (!data || pa == batch->tree->vmt->zero_pa)
 		return;
+	batch->taken = true;
 	// Acquire pairs with the release in frame_unref: with one reference left, the others' uses are over.
 	if (atomic_load_explicit(&data->refs, memory_order_acquire) == 1) {
 		data->next = batch->frames;
@@ -144,6 +146,7 @@ static void batch_add_frame(struct batch *batch, uint64_t pa)
 // address below it was walked.
 static void batch_add_table(struct batch *batch, struct vmt_node *node, uint64_t pa)
 {
+	batch->taken = true;
 	flush_add(&batch->flush, node->base, node_end(node));
 	batch->flush.tables = HOLDS(FLUSH_TABLES);
 	node->base = pa;

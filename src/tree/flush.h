@@ -56,6 +56,19 @@ static bool flush_concerns(struct vmt_tree *tree, struct vmt_flush *flush)
 static uint32_t secondaries_issue(struct vmt_tree *tree, const struct vmt_flush *flush, unsigned reason);
 static bool secondaries_wait(struct vmt_tree *tree, const struct vmt_flush *flush, unsigned reason, uint32_t asked);
 
+static void flush_count(struct vmt_tree *tree, const struct vmt_flush *flush)
+{
+	struct vmt_cpu *cpu = this_cpu(tree);
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < flush->count; i++)
+		bytes += flush->ranges[i].end - flush->ranges[i].start;
+	count_add(&cpu->count.flushes, 1);
+	count_add(&cpu->count.flushes_all, flush->all);
+	count_add(&cpu->count.flush_ranges, flush->count);
+	count_add(&cpu->count.flush_pages, (int64_t)(bytes >> VMT_PAGE_SHIFT));
+}
+
 // Flushes what `flush` has collected and empties it. Node locks are held. Every change that it is about was written
 // before; the sequentially consistent exchange in generation_next orders those writes before the reads of the bits.
 // False: a secondary has not answered.
@@ -70,18 +83,13 @@ static bool flush_run(struct vmt_tree *tree, struct vmt_flush *flush, unsigned r
 	if (!flush_concerns(tree, flush)) {
 		count(tree, flushes_skipped, 1);
 	} else {
+		flush_count(tree, flush);
 		flush->space = tree->space;
 		flush->space_owner = tree->owner;
 		if (tree->flush)
 			done = tree->flush(tree->owner, flush);
 		else
 			vmt_port_flush(tree->port, flush);
-		count(tree, flushes, 1);
-		count(tree, flushes_all, flush->all);
-		count(tree, flush_ranges, flush->count);
-		for (unsigned i = 0; i < flush->count; i++)
-			count(tree, flush_pages,
-			      (int64_t)((flush->ranges[i].end - flush->ranges[i].start) >> VMT_PAGE_SHIFT));
 	}
 	if (!HOLDS(GENERATION_FIRST))
 		generation_next(tree);
@@ -101,9 +109,7 @@ static void flush_widen(struct vmt_flush *flush, uint64_t start, uint64_t end)
 	flush->end = end > flush->end ? end : flush->end;
 }
 
-// Adds [start, end) to a request; neighbours join. When the list is full the request grows to the whole space: more is
-// flushed than was changed, never less (races.md 11 and 18).
-static void flush_add(struct vmt_flush *flush, uint64_t start, uint64_t end)
+static void flush_add_range(struct vmt_flush *flush, uint64_t start, uint64_t end)
 {
 	if (flush->all) {
 		flush_widen(flush, start, end);
@@ -130,6 +136,16 @@ static void flush_add(struct vmt_flush *flush, uint64_t start, uint64_t end)
 		return;
 	}
 	flush->ranges[flush->count++] = (struct vmt_flush_range){start, end};
+}
+
+// Adds [start, end) to a request; neighbours join. When the list is full the request grows to the whole space: more is
+// flushed than was changed, never less (races.md 11 and 18).
+static inline void flush_add(struct vmt_flush *flush, uint64_t start, uint64_t end)
+{
+	if (flush->count && flush->ranges[flush->count - 1].end == start) // `all` has no ranges
+		flush->ranges[flush->count - 1].end = end;
+	else
+		flush_add_range(flush, start, end);
 }
 
 static bool flush_pending(const struct vmt_flush *flush)

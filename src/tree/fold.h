@@ -28,6 +28,7 @@ static bool fold_into(struct txn *txn, struct vmt_node *parent, struct vmt_node 
 		txn_fold_later(txn, node->base, node_end(node) - 1);
 		return false;
 	}
+	txn_note_peak(txn, SIZE_TABLES);
 	e = entry_exchange(txn->tree, parent, slot, 0);
 	ids_set(txn, parent, slot, slot, node->id);
 	node_unuse_id(txn, node->id);
@@ -107,8 +108,7 @@ static void fold_held(struct txn *txn)
 	}
 }
 
-// Folds, flushes, unlocks. Nothing that the window took out is reachable by any CPU once this has returned.
-static void txn_commit(struct txn *txn)
+static void txn_commit_all(struct txn *txn)
 {
 	if (txn->fold)
 		fold_held(txn);
@@ -122,6 +122,22 @@ static void txn_commit(struct txn *txn)
 		batch_flush(&txn->batch);
 	batch_retire_tables(&txn->batch);
 	vmt_port_preempt_on(txn->port);
+}
+
+// Folds, flushes, unlocks. Nothing that the window took out is reachable by any CPU once this has returned.
+static inline void txn_commit(struct txn *txn)
+{
+	const struct vmt_node *node = txn->node[0];
+
+	// One table, which is not empty, and nothing was taken out: most faults. (Only a fold locks parents, and only
+	// what was unlinked retires.)
+	if (txn->held == 1 && !node_is_empty(node) && !txn->batch.taken && !flush_pending(&txn->batch.flush) &&
+	    HOLDS(EMPTY)) {
+		txn_release(txn, txn->node[--txn->held]);
+		vmt_port_preempt_on(txn->port);
+	} else {
+		txn_commit_all(txn);
+	}
 }
 
 // Folds every empty table in a range, kept ones too.
@@ -152,7 +168,9 @@ static void txn_finish_work(struct txn *txn)
 		fold_range(txn, txn->fold_later[txn->later].start, txn->fold_later[txn->later].last);
 	}
 	ids_bury(txn);
-	pool_drain(txn->tree, &txn->pool);
+	pool_put_spare(txn->tree, &txn->pool);
+	if (pool_has_any(&txn->pool))
+		pool_drain(txn->tree, &txn->pool);
 }
 
 // Nothing is held. Does what was left for later and gives unused memory back.

@@ -53,18 +53,27 @@ static bool node_has_tables(const struct vmt_node *node)
 	return node->level > 0 && node_live(node) > 0;
 }
 
-// Gives the node an array, out of the pool. The caller made sure that there is one.
-static void ids_expand(struct txn *txn, struct vmt_node *node)
+static void ids_fill(uint32_t *ids, uint32_t id)
 {
-	uint32_t *ids = txn->pool.array[--txn->pool.arrays];
-	uint64_t pair = (uint64_t)node->id << 32 | node->id;
+	uint64_t pair = (uint64_t)id << 32 | id;
 
 	for (unsigned i = 0; i < FMT_SLOTS; i += 2)
 		__builtin_memcpy(&ids[i], &pair, sizeof(pair));
+}
+
+// Gives the node an array, out of the pool. The caller made sure that there is one.
+static void ids_expand(struct txn *txn, struct vmt_node *node)
+{
+	struct vmt_cpu *cpu = this_cpu(txn->tree);
+	uint32_t *ids = txn->pool.array[--txn->pool.arrays];
+
+	if (!txn->pool.uniform || ids[0] != node->id)
+		ids_fill(ids, node->id);
+	txn->pool.uniform = false;
 	node->ids = ids;
 	node->breaks = 0;
-	count(txn->tree, array_bytes, (int64_t)ARRAY_BYTES);
-	size_changed(txn->tree, this_cpu(txn->tree), SIZE_ARRAY_BYTES);
+	count_add(&cpu->count.array_bytes, (int64_t)ARRAY_BYTES);
+	size_changed(txn->tree, cpu, SIZE_ARRAY_BYTES);
 	if (!node_has_tables(node))
 		return;
 	for (unsigned i = 0; i < FMT_SLOTS; i++)
@@ -78,16 +87,20 @@ static void ids_expand(struct txn *txn, struct vmt_node *node)
 // Back to one id. The array goes to the pool, or to the port when that is full.
 static void ids_collapse(struct txn *txn, struct vmt_node *node)
 {
+	struct vmt_cpu *cpu = this_cpu(txn->tree);
 	uint32_t *ids = node->ids;
 
+	txn_note_peak(txn, SIZE_ARRAY_BYTES);
 	node->id = ids[0];
 	node->ids = NULL;
-	count(txn->tree, array_bytes, -(int64_t)ARRAY_BYTES);
-	size_changed(txn->tree, this_cpu(txn->tree), SIZE_ARRAY_BYTES);
-	if (txn->pool.arrays < POOL_MAX)
-		txn->pool.array[txn->pool.arrays++] = ids;
-	else
+	count_add(&cpu->count.array_bytes, -(int64_t)ARRAY_BYTES);
+	size_changed(txn->tree, cpu, SIZE_ARRAY_BYTES);
+	if (txn->pool.arrays == POOL_MAX) {
 		vmt_port_mem_free(txn->port, ids, ARRAY_BYTES);
+		return;
+	}
+	txn->pool.array[txn->pool.arrays++] = ids;
+	txn->pool.uniform = true;
 }
 
 static unsigned ids_differ(const uint32_t *ids, unsigned a, unsigned b)
@@ -112,7 +125,7 @@ static unsigned ids_write(struct txn *txn, uint32_t *ids, unsigned first, unsign
 	return breaks - 1;
 }
 
-static void ids_set_mixed(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+static void ids_set_counted(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
 {
 	uint32_t *ids = node->ids;
 	unsigned breaks = node->breaks;
@@ -123,24 +136,67 @@ static void ids_set_mixed(struct txn *txn, struct vmt_node *node, unsigned first
 	breaks -= ids_write(txn, ids, first, last, id);
 	breaks += (first && ids_differ(ids, first - 1, first)) + ids_differ(ids, last, last + 1);
 	node->breaks = (uint16_t)breaks;
-	if (breaks == 0)
+}
+
+// Writes from `first` on, as long as nothing counts what was there. Where it stopped.
+static unsigned ids_set_plain(struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+{
+	uint32_t *ids = node->ids, before = ids[first ? first - 1 : 0], old = before;
+	unsigned breaks = node->breaks, slot = first;
+
+	for (; slot <= last && !(ids[slot] & ID_COUNTED); slot++) {
+		breaks -= ids[slot] != old;
+		old = ids[slot];
+		ids[slot] = id;
+	}
+	if (slot > first && slot < FMT_SLOTS)
+		breaks += (ids[slot] != id) - (ids[slot] != old);
+	if (slot > first && first)
+		breaks += before != id;
+	node->breaks = (uint16_t)breaks;
+	return slot;
+}
+
+// In the array.
+static void ids_set_mixed(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+{
+	if (!(id & ID_COUNTED))
+		first = ids_set_plain(node, first, last, id);
+	if (first <= last)
+		ids_set_counted(txn, node, first, last, id);
+	if (node->breaks == 0)
 		ids_collapse(txn, node);
 }
 
 // Is there an array to be had if setting these slots takes one?
-static bool ids_can_set(const struct txn *txn, const struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+static bool ids_can_set(struct txn *txn, const struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
 {
-	return node->ids || node->id == id || (first == 0 && last == FMT_SLOTS - 1) || txn->pool.arrays;
+	return node->ids || node->id == id || (first == 0 && last == FMT_SLOTS - 1) || txn->pool.arrays ||
+	       pool_take_spare(txn->tree, &txn->pool);
 }
 
-// Pages of address space that have attributes, among slots with no table below.
+// Pages of address space that have attributes where the slots with no table below have the one id.
+static int64_t ids_mapped_as(const struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+{
+	int64_t slots = last - first + 1;
+
+	if (!id || id == ID_CLAIM)
+		return 0;
+	for (unsigned i = first; node_has_tables(node) && i <= last; i++)
+		slots -= slot_is_table(node, i);
+	return slots << (FMT_INDEX_BITS * node->level);
+}
+
+// The same whatever ids they have.
 static int64_t ids_mapped(const struct vmt_node *node, unsigned first, unsigned last)
 {
 	bool tables = node_has_tables(node);
 	int64_t slots = 0;
 
+	if (!node->ids)
+		return ids_mapped_as(node, first, last, node->id);
 	for (unsigned i = first; i <= last; i++) {
-		uint32_t id = slot_id(node, i);
+		uint32_t id = node->ids[i];
 
 		slots += id && id != ID_CLAIM && !(tables && slot_is_table(node, i));
 	}
@@ -176,13 +232,8 @@ static void ids_set(struct txn *txn, struct vmt_node *node, unsigned first, unsi
 	ids_set_mixed(txn, node, first, last, id);
 }
 
-// The same for slots among which there may be tables: those are left out.
-static void ids_set_bare(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+static void ids_set_between(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
 {
-	if (!node_has_tables(node) || (first == 0 && last == FMT_SLOTS - 1)) {
-		ids_set(txn, node, first, last, id);
-		return;
-	}
 	while (first <= last) {
 		unsigned end = first;
 
@@ -192,6 +243,37 @@ static void ids_set_bare(struct txn *txn, struct vmt_node *node, unsigned first,
 			ids_set(txn, node, first, end - 1, id);
 		first = end + 1;
 	}
+}
+
+// The same for slots among which there may be tables: those are left out.
+static inline void ids_set_bare(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
+{
+	if (!node_has_tables(node) || (first == 0 && last == FMT_SLOTS - 1))
+		ids_set(txn, node, first, last, id);
+	else
+		ids_set_between(txn, node, first, last, id);
+}
+
+// The node names nothing any more; at the end of a space.
+static void ids_drop(struct txn *txn, struct vmt_node *node)
+{
+	uint32_t *ids = node->ids;
+	bool counted = false;
+
+	for (unsigned i = 0; ids && i < FMT_SLOTS; i++)
+		counted |= ids[i] >> 31;
+	if (counted) {
+		ids_set(txn, node, 0, FMT_SLOTS - 1, 0);
+		return;
+	}
+	if (ids) {
+		node->ids = NULL;
+		count(txn->tree, array_bytes, -(int64_t)ARRAY_BYTES);
+		vmt_port_mem_free(txn->port, ids, ARRAY_BYTES);
+	} else {
+		node_unuse_id(txn, node->id);
+	}
+	node->id = 0;
 }
 
 // A table was linked in `slot`: the node stops naming an id for it. Without this an object would live for as long as

@@ -40,7 +40,7 @@ static inline bool lock_try_exclusive(struct vmt_node *node)
 						       memory_order_acquire, memory_order_relaxed);
 }
 
-static void lock_wait_exclusive(void *port, struct vmt_node *node)
+SELDOM static void lock_wait_exclusive(void *port, struct vmt_node *node)
 {
 	do {
 		uint32_t word = atomic_load_explicit(&node->lock, memory_order_relaxed);
@@ -57,6 +57,16 @@ static inline void lock_exclusive(void *port, struct vmt_node *node)
 {
 	if (!lock_try_exclusive(node))
 		lock_wait_exclusive(port, node);
+}
+
+// Gives the exclusive lock up where nobody has marked it. False: somebody has, and it is still held.
+static inline bool lock_release_unmarked(struct vmt_node *node)
+{
+	uint32_t word = LOCK_EXCL;
+
+	// Release pairs with the acquire of the next holder.
+	return atomic_compare_exchange_strong_explicit(&node->lock, &word, 0, memory_order_release,
+						       memory_order_relaxed);
 }
 
 // Gives the exclusive lock up. True: a fold below this node was left to us.

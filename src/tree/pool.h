@@ -13,21 +13,23 @@ struct pool {
 	uint32_t *array[POOL_MAX];
 	uint64_t page;			// a frame for data, or VMT_NO_FRAME
 	bool page_zeroed;
-	uint64_t huge;			// a zeroed block for a leaf of level 1, or VMT_NO_FRAME
+	bool uniform;			// the last of the arrays has one id in all slots
 	bool reclaim;			// the owner may give memory back when there is none
+	uint64_t huge;			// a zeroed block for a leaf of level 1, or VMT_NO_FRAME
 };
 
 static void pool_init(struct pool *pool)
 {
 	pool->tables = pool->arrays = 0;
-	pool->page = pool->huge = VMT_NO_FRAME;
+	pool->uniform = false;
 	pool->reclaim = true;
+	pool->page = pool->huge = VMT_NO_FRAME;
 }
 
 // Gives freed pages back so that an allocation can be tried again; above (space/reclaim.h). Nothing is held.
 static uint64_t tree_reclaim(struct vmt_tree *tree, uint64_t pages);
 
-static uint64_t pool_alloc_frame(struct vmt_tree *tree, const struct pool *pool, bool zero)
+static inline uint64_t pool_alloc_frame(struct vmt_tree *tree, const struct pool *pool, bool zero)
 {
 	uint64_t pa = vmt_port_frame_alloc(tree->port, VMT_PAGE_SIZE, zero);
 
@@ -57,12 +59,74 @@ static enum vmt_status pool_fill(struct vmt_tree *tree, struct pool *pool, unsig
 		if (!array)
 			return VMT_ERR_NO_MEMORY;
 		pool->array[pool->arrays++] = array;
+		pool->uniform = false;
 	}
 	return VMT_OK;
 }
 
+// ---- The spare array ---------------------------------------------------------------------------------------------
+//
+// A loop of map and unmap gives a table an array and takes it away again each round. So each CPU keeps for each space
+// one array as a node left it, when all of its slots had one id again. It counts as little as what a pool holds, for no
+// node has it; vmt_reclaim gives it back, uncounted too.
+
+// Takes the CPU's spare array into the pool. Preemption is off; locks may be held. False: there is none, or the space
+// may not have one more.
+static bool pool_take_spare(struct vmt_tree *tree, struct pool *pool)
+{
+	_Atomic(uint32_t *) *spare = &this_cpu(tree)->spare;
+	uint32_t *array;
+
+	if (!atomic_load_explicit(spare, memory_order_relaxed) || pool->arrays == POOL_MAX)
+		return false;
+	// With those that the pool has for this transaction already.
+	if (tree->array_limit &&
+	    size_exceeds(tree, SIZE_ARRAY_BYTES, (pool->arrays + 1) * ARRAY_BYTES, tree->array_limit))
+		return false;
+	// Acquire pairs with the release in pool_put_spare: whoever puts one there has written it. An exchange, for
+	// spares_free of another CPU may take it now.
+	array = atomic_exchange_explicit(spare, NULL, memory_order_acquire);
+	if (!array)
+		return false;
+	pool->array[pool->arrays++] = array;
+	pool->uniform = true;
+	return true;
+}
+
+// Leaves an array of one id to the CPU, if the pool has one and the CPU has none. Nothing is held.
+static inline void pool_put_spare(struct vmt_tree *tree, struct pool *pool)
+{
+	_Atomic(uint32_t *) *spare;
+
+	if (!pool->uniform)
+		return;
+	vmt_port_preempt_off(tree->port);
+	spare = &this_cpu(tree)->spare;
+	// Only this CPU puts one there, so that what is empty stays empty. Release: see pool_take_spare.
+	if (!atomic_load_explicit(spare, memory_order_relaxed)) {
+		atomic_store_explicit(spare, pool->array[--pool->arrays], memory_order_release);
+		pool->uniform = false;
+	}
+	vmt_port_preempt_on(tree->port);
+}
+
+// Frees the spare arrays of all CPUs. Nothing is held.
+static void spares_free(struct vmt_tree *tree)
+{
+	for (unsigned i = 0; i < tree->vmt->cpus; i++) {
+		uint32_t *array = NULL;
+
+		if (atomic_load_explicit(&tree->cpu[i].spare, memory_order_relaxed))
+			array = atomic_exchange_explicit(&tree->cpu[i].spare, NULL, memory_order_acquire);
+		if (array)
+			vmt_port_mem_free(tree->port, array, ARRAY_BYTES);
+	}
+}
+
+// ---- Pages -------------------------------------------------------------------------------------------------------
+
 // Makes sure of a page; with `zero` a zeroed one.
-static enum vmt_status pool_fill_page(struct vmt_tree *tree, struct pool *pool, bool zero)
+static inline enum vmt_status pool_fill_page(struct vmt_tree *tree, struct pool *pool, bool zero)
 {
 	if (pool->page != VMT_NO_FRAME && zero && !pool->page_zeroed) {
 		vmt_port_frame_free(tree->port, pool->page, VMT_PAGE_SIZE);
@@ -128,6 +192,7 @@ static void pool_drain(struct vmt_tree *tree, struct pool *pool)
 		vmt_port_frame_free(tree->port, pool->table[--pool->tables], VMT_PAGE_SIZE);
 	while (pool->arrays)
 		vmt_port_mem_free(tree->port, pool->array[--pool->arrays], ARRAY_BYTES);
+	pool->uniform = false;
 	if (pool->page != VMT_NO_FRAME)
 		vmt_port_frame_free(tree->port, pool->page, VMT_PAGE_SIZE);
 	for (uint64_t i = 0; pool->huge != VMT_NO_FRAME && i < FMT_SLOTS; i++)

@@ -14,16 +14,21 @@ static void device_unref(struct device_frame *frame);
 // The read-only copy there of a page whose bytes are about to change or to go, which nobody uses any more.
 static void frame_drop_copy(struct vmt_data *data);
 
+// The last reference is gone.
+static void frame_end(void *port, uint64_t pa, struct vmt_data *data)
+{
+	frame_drop_copy(data);
+	vmt_port_frame_free(port, pa, VMT_PAGE_SIZE);
+}
+
 // Drops one reference of a data frame.
-static void frame_unref(void *port, uint64_t pa)
+static inline void frame_unref(void *port, uint64_t pa)
 {
 	struct vmt_data *data = data_of_frame(port, pa);
 
 	// Release: our use of the frame comes before its reuse. Acquire: the last one sees all others' uses as done.
-	if (!data || atomic_fetch_sub_explicit(&data->refs, 1, memory_order_acq_rel) != 1)
-		return;
-	frame_drop_copy(data);
-	vmt_port_frame_free(port, pa, VMT_PAGE_SIZE);
+	if (data && atomic_fetch_sub_explicit(&data->refs, 1, memory_order_acq_rel) == 1)
+		frame_end(port, pa, data);
 }
 
 static void table_run_free(void *port, struct vmt_deferred *self)

@@ -82,12 +82,15 @@ static unsigned range_edge_cost(struct txn *txn, struct vmt_node *node, unsigned
 	return range_split_cost(node->level, start > base ? start : base, last < end ? last : end);
 }
 
-// What the locked window needs from the pool.
-static void range_need(struct txn *txn, const struct range_op *op, void *arg, unsigned *tables, unsigned *arrays)
+// What a look at the locked window found missing.
+struct range_wanted {
+	bool claim;	// a move that it met is to end
+	bool prepare;	// the operation knows
+	unsigned tables, arrays;
+};
+
+static void range_need_below(struct txn *txn, const struct range_op *op, void *arg, unsigned *tables, unsigned *arrays)
 {
-	*tables = *arrays = 0;
-	if (txn->node[0]->level == 0 && !(op->sets && op->sets(txn->node[0], arg)))
-		return; // pages are not split
 	for (unsigned i = 0; i < txn->held; i++) {
 		struct vmt_node *node = txn->node[i];
 		uint64_t start = txn->start, last = txn->last;
@@ -107,6 +110,19 @@ static void range_need(struct txn *txn, const struct range_op *op, void *arg, un
 	}
 	if (op->sets)
 		*arrays += *tables;
+}
+
+// What the locked window needs from the pool.
+static inline void range_need(struct txn *txn, const struct range_op *op, void *arg, unsigned *tables, unsigned *arrays)
+{
+	struct vmt_node *top = txn->node[0];
+
+	*tables = *arrays = 0;
+	if (top->level > 0)
+		range_need_below(txn, op, arg, tables, arrays);
+	else // pages are not split
+		*arrays = op->sets && !top->ids && txn->last - txn->start != fmt_table_span(0) - 1 &&
+			  op->sets(top, arg);
 }
 
 static void node_init(struct vmt_tree *tree, struct vmt_node *node, uint64_t pa, unsigned level, uint64_t base)
@@ -215,12 +231,8 @@ static void range_split(struct txn *txn, struct vmt_node *parent, unsigned slot,
 	ids_unname(txn, parent, slot);
 }
 
-// Does the window hold addresses that a move has claimed? Only while moves are under way: the count in the gate was
-// raised before anything was claimed.
-static bool range_meets_claim(struct txn *txn)
+SELDOM static bool range_finds_claim(struct txn *txn)
 {
-	if (txn->owns_claims || tree_gate(txn->tree) < GATE_MOVE || !HOLDS(CLAIM_WAITS))
-		return false;
 	for (unsigned n = 0; n < txn->held; n++) {
 		struct vmt_node *node = txn->node[n];
 		uint64_t start = txn->start, last = txn->last;
@@ -235,13 +247,19 @@ static bool range_meets_claim(struct txn *txn)
 	return false;
 }
 
+// Does the window hold addresses that a move has claimed? Only while moves are under way: the count in the gate was
+// raised before anything was claimed.
+static inline bool range_meets_claim(struct txn *txn)
+{
+	return !txn->owns_claims && tree_gate(txn->tree) >= GATE_MOVE && HOLDS(CLAIM_WAITS) && range_finds_claim(txn);
+}
+
 static void range_apply(struct txn *txn, struct vmt_node *node, uint64_t start, uint64_t last,
 			const struct range_op *op, void *arg)
 {
 	unsigned level = node->level, first = fmt_index(start, level), end = fmt_index(last, level);
 	bool low = slot_is_partial(node, first, start, last);
 	bool high = first != end && slot_is_partial(node, end, start, last);
-
 	if (run_is_partial(node, first, start, last) && op->splits(txn, node, first, arg))
 		run_rewrite(txn, node, leaf_slot(entry_load(node, first), level, first), false);
 	if (run_is_partial(node, end, start, last) && op->splits(txn, node, end, arg))
@@ -264,33 +282,65 @@ static void range_apply(struct txn *txn, struct vmt_node *node, uint64_t start, 
 	}
 }
 
-// One window: locks it, makes sure of what it needs, leaves it locked for the operation. Not locked on an error.
-static enum vmt_status range_lock(struct txn *txn, uint64_t start, uint64_t last, const struct range_op *op, void *arg)
+// Does it to the locked window.
+static inline void range_change(struct txn *txn, uint64_t start, uint64_t last, const struct range_op *op, void *arg)
 {
-	for (;;) {
-		unsigned tables, arrays;
-		enum vmt_status status = VMT_OK;
+	struct vmt_node *node = txn->node[0];
 
-		txn->above = op->above && !((start | (last + 1)) & (fmt_table_span(0) - 1));
+	if (node->level == 0 && !fmt_run_bits(0)) // pages are covered whole, and nothing hangs below
+		op->slots(txn, node, fmt_index(start, 0), fmt_index(last, 0), arg);
+	else
+		range_apply(txn, node, start, last, op, arg);
+}
+
+// Looks at the locked window. VMT_OK: the operation can go ahead. VMT_ERR_RETRY with `*wanted`: after
+// range_provide; everything else ends it.
+static inline enum vmt_status range_look(struct txn *txn, const struct range_op *op, void *arg,
+					 struct range_wanted *wanted)
+{
+	enum vmt_status status;
+
+	*wanted = (struct range_wanted){.claim = range_meets_claim(txn)};
+	if (wanted->claim)
+		return VMT_ERR_RETRY;
+	status = op->inspect ? op->inspect(txn, arg) : VMT_OK;
+	wanted->prepare = status == VMT_ERR_RETRY;
+	if (status != VMT_OK)
+		return status;
+	range_need(txn, op, arg, &wanted->tables, &wanted->arrays);
+	if (wanted->arrays > txn->pool.arrays)
+		pool_take_spare(txn->tree, &txn->pool);
+	return wanted->tables <= txn->pool.tables && wanted->arrays <= txn->pool.arrays ? VMT_OK : VMT_ERR_RETRY;
+}
+
+// With nothing held: waits for what it met, or gets what it was short of.
+SELDOM static enum vmt_status range_provide(struct txn *txn, const struct range_op *op, void *arg,
+				     struct range_wanted wanted)
+{
+	if (wanted.prepare)
+		return op->prepare(txn, arg);
+	if (!wanted.claim)
+		return pool_fill(txn->tree, &txn->pool, wanted.tables, wanted.arrays);
+	vmt_port_relax(txn->port, true);
+	return VMT_OK;
+}
+
+// One window: locks it, makes sure of what it needs, leaves it locked for the operation. Not locked on an error.
+INLINED enum vmt_status range_lock(struct txn *txn, uint64_t start, uint64_t last, const struct range_op *op,
+					 void *arg)
+{
+	struct range_wanted wanted;
+	enum vmt_status status;
+
+	txn->above = op->above && !((start | (last + 1)) & (fmt_table_span(0) - 1));
+	for (;;) {
 		txn_lock(txn, start, last);
-		if (range_meets_claim(txn)) {
-			txn_abort(txn);
-			vmt_port_relax(txn->port, true);
-			continue;
-		}
-		if (op->inspect)
-			status = op->inspect(txn, arg);
-		if (status == VMT_OK) {
-			range_need(txn, op, arg, &tables, &arrays);
-			if (tables <= txn->pool.tables && arrays <= txn->pool.arrays)
-				return VMT_OK;
-			txn_abort(txn);
-			status = pool_fill(txn->tree, &txn->pool, tables, arrays);
-		} else {
-			txn_abort(txn);
-			if (status == VMT_ERR_RETRY)
-				status = op->prepare(txn, arg);
-		}
+		status = range_look(txn, op, arg, &wanted);
+		if (status == VMT_OK)
+			return VMT_OK;
+		txn_abort(txn);
+		if (status == VMT_ERR_RETRY)
+			status = range_provide(txn, op, arg, wanted);
 		if (status != VMT_OK)
 			return status;
 	}
@@ -309,7 +359,7 @@ static enum vmt_status range_run(struct txn *txn, uint64_t start, uint64_t last,
 		if (status != VMT_OK)
 			break;
 		end = txn->last;
-		range_apply(txn, txn->node[0], start, end, op, arg);
+		range_change(txn, start, end, op, arg);
 		txn_commit(txn);
 		start = end + 1;
 		if (end >= last)

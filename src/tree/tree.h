@@ -30,6 +30,11 @@
 #ifndef VMT_TREE_TREE_H
 #define VMT_TREE_TREE_H
 
+// What is seldom needed is a function of its own, so that its callers stay small.
+#define SELDOM __attribute__((noinline, cold))
+// What every operation does is not, whatever the compiler thinks of its size.
+#define INLINED static inline __attribute__((always_inline))
+
 enum {
 	NODE_ATTACHED = 1,
 	NODE_DETACHED = 2,
@@ -58,6 +63,9 @@ struct vmt_cpu {
 	// base + 1 of an emptied lowest table that this CPU has left in place, 0: none. Written by this CPU, and taken
 	// over by others once it has left the space. Relaxed: whoever goes there looks at the table under its lock.
 	_Atomic uint64_t kept;
+	// An array of one id in all slots, or NULL: the next node that gets one of that id needs it not filled. Put
+	// there by this CPU, taken by it and, when memory is short, by others. See pool.h.
+	_Atomic(uint32_t *) spare;
 	// Known to this CPU alone.
 	uint64_t cursor;	// where the last search of this CPU found a range; 0: none yet
 	uint64_t hole_start, hole_end; // what it unmapped last
@@ -187,6 +195,13 @@ static inline int64_t size_known(const struct vmt_tree *tree, const struct vmt_c
 {
 	return atomic_load_explicit(&tree->told[size], memory_order_relaxed) + size_counted(cpu, size) -
 	       cpu->told[size];
+}
+
+// The CPU has seen a total. Relaxed: nobody else writes it.
+static void cpu_note_peak(struct vmt_cpu *cpu, enum size size, int64_t total)
+{
+	if (total > atomic_load_explicit(&cpu->peak[size], memory_order_relaxed))
+		atomic_store_explicit(&cpu->peak[size], total, memory_order_relaxed);
 }
 
 // Would the total with `more` be above the limit? The lines of other CPUs are read only where it is near.

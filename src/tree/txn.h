@@ -36,17 +36,18 @@ struct txn {
 	struct vmt_tree *tree;
 	void *port;
 	uint64_t start, last;		// the window, inclusive
-	unsigned held;
+	// Of the arrays below. (What begins as zero lies together.)
+	unsigned held, parents;
+	unsigned later;			// ranges to fold when nothing is held
+	uint32_t dead;			// descriptors that lost their last use; space/attr.h
 	struct vmt_node *node[TXN_HELD + TXN_SPLIT];
-	unsigned parents;		// locked upwards by folds
-	struct vmt_node *parent[FMT_TOP + 1];
+	struct vmt_node *parent[FMT_TOP + 1]; // locked upwards by folds
 	bool keep;			// an emptied lowest table may be kept for this CPU's next use
 	bool fold;			// empty tables are folded at all
+	uint8_t noted;			// the peaks that were looked at, 1 << size; see txn_note_peak
 	bool owns_claims;		// the claims that it meets are its own, or do not matter to it
 	bool above;			// step 1 stops above a table that the range covers whole
 	uint64_t run_max;		// the largest run that a cut leaf may be made of, in bytes
-	uint32_t dead;			// descriptors that lost their last use; space/attr.h
-	unsigned later;			// ranges to fold when nothing is held
 	struct { uint64_t start, last; } fold_later[TXN_LATER];
 	struct pool pool;
 	struct batch batch;
@@ -56,13 +57,43 @@ static void txn_init(struct txn *txn, struct vmt_tree *tree)
 {
 	txn->tree = tree;
 	txn->port = tree->port;
-	txn->held = txn->parents = txn->later = 0;
+	txn->held = txn->parents = 0;
+	txn->later = txn->dead = 0;
 	txn->keep = txn->fold = true;
 	txn->above = txn->owns_claims = false;
+	txn->noted = 0;
 	txn->run_max = UINT64_MAX;
-	txn->dead = 0;
 	pool_init(&txn->pool);
 	batch_init(&txn->batch, tree);
+}
+
+// Before the transaction makes less what has a peak: there it is. Once is enough: what it makes more later was less
+// before.
+static inline void txn_note_peak(struct txn *txn, enum size size)
+{
+	struct vmt_cpu *cpu;
+
+	if (txn->noted >> size & 1)
+		return;
+	txn->noted |= (uint8_t)(1u << size);
+	cpu = this_cpu(txn->tree);
+	cpu_note_peak(cpu, size, size_known(txn->tree, cpu, size));
+}
+
+// Goes on from the table of `level` at `*pa` to the next that covers all of the range; false: there is none.
+static inline bool walk_step(struct vmt_tree *tree, uint64_t start, uint64_t differ, unsigned level, uint64_t *pa)
+{
+	_Atomic(uint64_t) *table = vmt_port_frame_ptr(tree->port, *pa);
+	uint64_t e;
+
+	if (differ >> fmt_shift(level))
+		return false;
+	// Acquire as in entry_load_acquire.
+	e = atomic_load_explicit(&table[fmt_index(start, level)], memory_order_acquire);
+	if (!fmt_is_table(e, level))
+		return false;
+	*pa = fmt_pa(e);
+	return true;
 }
 
 // The lowest node whose table covers [start, last], as it looks now. In a read-side section. Tables are reached through
@@ -71,18 +102,11 @@ static inline struct vmt_node *tree_walk_down(struct vmt_tree *tree, uint64_t st
 {
 	uint64_t pa = tree->root_pa, differ = start ^ last;
 
-	for (unsigned level = FMT_TOP; level > 0; level--) {
-		_Atomic(uint64_t) *table = vmt_port_frame_ptr(tree->port, pa);
-		uint64_t e;
-
-		if (differ >> fmt_shift(level))
-			break;
-		// Acquire as in entry_load_acquire.
-		e = atomic_load_explicit(&table[fmt_index(start, level)], memory_order_acquire);
-		if (!fmt_is_table(e, level))
-			break;
-		pa = fmt_pa(e);
-	}
+	_Static_assert(FMT_TOP <= 4, "the levels are written out");
+	// Written out, so that each level's shift is a constant.
+	(void)((FMT_TOP < 4 || walk_step(tree, start, differ, 4, &pa)) &&
+	       (FMT_TOP < 3 || walk_step(tree, start, differ, 3, &pa)) &&
+	       (FMT_TOP < 2 || walk_step(tree, start, differ, 2, &pa)) && walk_step(tree, start, differ, 1, &pa));
 	return node_of_table(tree->port, pa);
 }
 
@@ -98,7 +122,7 @@ static struct vmt_node *tree_descend(struct vmt_tree *tree, uint64_t start, uint
 static bool node_covers(const struct vmt_node *node, const struct vmt_tree *tree, uint64_t addr)
 {
 	return (atomic_load_explicit(&node->state, memory_order_relaxed) == NODE_ATTACHED || !HOLDS(LINKED)) &&
-	       node->tree == tree && addr >= node->base && addr - node->base < fmt_table_span(node->level);
+	       node->tree == tree && (addr ^ node->base) >> fmt_shift(node->level) >> FMT_INDEX_BITS == 0;
 }
 
 // Remembers a range to look for empty tables in, once nothing is held. When the list is full the last entry grows.
@@ -117,7 +141,8 @@ static void txn_fold_later(struct txn *txn, uint64_t start, uint64_t last)
 	txn->fold_later[txn->later++].last = last;
 }
 
-static void txn_release(struct txn *txn, struct vmt_node *node)
+// Gives up a lock that somebody has marked.
+SELDOM static void txn_release_marked(struct txn *txn, struct vmt_node *node)
 {
 	bool attached = atomic_load_explicit(&node->state, memory_order_relaxed) == NODE_ATTACHED;
 	uint64_t base = node->base;
@@ -127,24 +152,37 @@ static void txn_release(struct txn *txn, struct vmt_node *node)
 		txn_fold_later(txn, base, base + fmt_table_span(level) - 1);
 }
 
-// Steps 1 and 2. Preemption is off.
-static struct vmt_node *txn_lock_top(struct txn *txn, uint64_t start, uint64_t last)
+static inline void txn_release(struct txn *txn, struct vmt_node *node)
 {
-	for (;;) {
-		struct vmt_node *node;
-		bool right;
+	if (!lock_release_unmarked(node))
+		txn_release_marked(txn, node);
+}
 
-		vmt_port_read_enter(txn->port);
-		node = tree_descend(txn->tree, start, last + txn->above);
-		lock_exclusive(txn->port, node);
-		right = node_covers(node, txn->tree, start);
-		if (!right)
-			lock_release(node);
-		vmt_port_read_exit(txn->port);
-		if (right)
-			return node;
+// Steps 1 and 2, once. Preemption is off. NULL: it was not the right node any more.
+static inline struct vmt_node *txn_lock_top(struct txn *txn, uint64_t start, uint64_t last)
+{
+	struct vmt_node *node;
+	bool right;
+
+	vmt_port_read_enter(txn->port);
+	node = tree_walk_down(txn->tree, start, last + txn->above);
+	lock_exclusive(txn->port, node);
+	right = node_covers(node, txn->tree, start);
+	if (!right)
+		lock_release(node);
+	vmt_port_read_exit(txn->port);
+	return right ? node : NULL;
+}
+
+// The same until it is.
+SELDOM static struct vmt_node *txn_lock_top_again(struct txn *txn, uint64_t start, uint64_t last)
+{
+	struct vmt_node *node;
+
+	do
 		count(txn->tree, retries, 1);
-	}
+	while (!(node = txn_lock_top(txn, start, last)));
+	return node;
 }
 
 // Step 4, below `node`, which is held. False: the window ends at txn->last, which was lowered.
@@ -187,30 +225,51 @@ static void txn_wait_gate(struct txn *txn)
 		vmt_port_relax(txn->port, true);
 }
 
-// Steps 1 to 3.
-static void txn_lock_gated(struct txn *txn, uint64_t start, uint64_t last)
+static inline bool txn_may_pass(const struct txn *txn)
 {
-	for (;;) {
-		vmt_port_preempt_off(txn->port);
-		txn->node[0] = txn_lock_top(txn, start, last);
-		txn->held = 1;
-		if (!(tree_gate(txn->tree) & GATE_FORK) || !HOLDS(GATE))
-			break;
-		txn->held = 0;
-		txn_release(txn, txn->node[0]);
+	return !(tree_gate(txn->tree) & GATE_FORK) || !HOLDS(GATE);
+}
+
+// Step 3 where the gate is closed, and steps 1 and 2 again.
+SELDOM static struct vmt_node *txn_lock_after_gate(struct txn *txn, struct vmt_node *node, uint64_t start,
+						   uint64_t last)
+{
+	do {
+		txn_release(txn, node);
 		vmt_port_preempt_on(txn->port);
 		txn_wait_gate(txn);
-	}
+		vmt_port_preempt_off(txn->port);
+		node = txn_lock_top(txn, start, last);
+		if (!node)
+			node = txn_lock_top_again(txn, start, last);
+	} while (!txn_may_pass(txn));
+	return node;
+}
+
+// Steps 1 to 3.
+INLINED void txn_lock_gated(struct txn *txn, uint64_t start, uint64_t last)
+{
+	struct vmt_node *node;
+
+	vmt_port_preempt_off(txn->port);
+	node = txn_lock_top(txn, start, last);
+	if (!node)
+		node = txn_lock_top_again(txn, start, last);
+	if (!txn_may_pass(txn))
+		node = txn_lock_after_gate(txn, node, start, last);
+	txn->node[0] = node;
+	txn->held = 1;
 	txn->start = start;
 	txn->last = last;
 	count(txn->tree, transactions, 1);
 }
 
 // Locks [start, last], or a window that begins at start and ends at txn->last.
-static void txn_lock(struct txn *txn, uint64_t start, uint64_t last)
+static inline void txn_lock(struct txn *txn, uint64_t start, uint64_t last)
 {
 	txn_lock_gated(txn, start, last);
-	txn_lock_below(txn, txn->node[0], start, last);
+	if (txn->node[0]->level > 0)
+		txn_lock_below(txn, txn->node[0], start, last);
 }
 
 static struct vmt_node *txn_lock_path_below(struct txn *txn, struct vmt_node *node, uint64_t addr, unsigned level)

@@ -128,7 +128,7 @@ def stopped_by(number, wanted):
 
 def report(where):
     path = where + "/report.json"
-    words = ["run", "--cpus", "2", "--accel", ACCEL, "--json", path, "--", BUSYBOX, "sh", "-c", "echo x | cat; exit 3"]
+    words = ["run", "--check", "--cpus", "2", "--accel", ACCEL, "--json", path, "--", BUSYBOX, "sh", "-c", "echo x | cat; exit 3"]
     result = vmtree(*words)
     text = clip(result.err, 100000)
     parts = ["Page faults", "first write: a fresh page", "page tables, peak", "Flushes", "frames not returned at exit"]
@@ -157,7 +157,7 @@ def counted(where):
     for number in range(2):
         path = f"{where}/{number}"
         script = "seq 1 2000 | sort -rn | md5sum; date; md5sum"
-        words = ["run", "-q", "--icount", "--cpus", "2", "--json", path, "--", BUSYBOX, "sh", "-c", script]
+        words = ["run", "-q", "--check", "--icount", "--cpus", "2", "--json", path, "--", BUSYBOX, "sh", "-c", script]
         result = vmtree(*words, stdin=b"some input\n" * 5000)
         with open(path, encoding="utf-8") as file:
             reports.append((result.out, file.read()))
@@ -165,6 +165,13 @@ def counted(where):
     check("--icount: all of the input", wanted in clip(reports[0][0]), str(reports[0][0]))
     check("--icount: same output", reports[0][0] == reports[1][0], str(reports))
     check("--icount: same figures", reports[0][1] == reports[1][1], f"{reports[0][1]}\n{reports[1][1]}")
+    spent = []
+    for options in ([], ["--check"]):
+        path = f"{where}/check{len(spent)}"
+        vmtree("run", "-q", "--icount", "--cpus", "1", *options, "--json", path, "--", BUSYBOX, "sh", "-c", "true | true")
+        with open(path, encoding="utf-8") as file:
+            spent.append(json.load(file)["stats"]["wall_ns"])
+    check("--check: takes its instructions", spent[1] > spent[0] * 1.05, str(spent))
 
 
 statuses()

@@ -56,7 +56,7 @@ def vmtree(*words, **more):
 
 def guest(*words, options=(), **more):
     """A program on the reference kernel, without the report."""
-    return vmtree("run", "-q", "--accel", ACCEL, "--timeout", LIMIT, *options, "--", *words, **more)
+    return vmtree("run", "-q", "--check", "--accel", ACCEL, "--timeout", LIMIT, *options, "--", *words, **more)
 
 
 def host(*words, **more):

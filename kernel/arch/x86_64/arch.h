@@ -85,6 +85,6 @@ void bootinfo_read(uint64_t start_info);
 /* acpi.c: registers of the first VT-d unit, 0: none. With the boot tables. */
 uint64_t acpi_find_iommu(uint64_t rsdp);
 
-extern bool smap_on, slow_strings;
+extern bool smap_on, slow_strings, fast_string_bytes;
 
 #endif

@@ -14,6 +14,7 @@ struct percpu percpus[MAX_CPUS];
 struct cpu_features cpu_features;
 bool smap_on; /* read by assembly: STAC and CLAC exist */
 bool slow_strings = true; /* read by assembly: use loops instead of string instructions */
+bool fast_string_bytes;   /* read by assembly: but those of bytes for a whole page (ERMS) */
 
 static unsigned int online = 1;
 
@@ -83,6 +84,7 @@ void cpu_detect(void)
 		cpuid(7, 0, r);
 		f->fsgsbase = r[1] & (1u << 0);
 		f->smep = r[1] & (1u << 7);
+		fast_string_bytes = r[1] & (1u << 9);
 		f->invpcid = r[1] & (1u << 10);
 		f->smap = r[1] & (1u << 20);
 		f->umip = r[2] & (1u << 2);

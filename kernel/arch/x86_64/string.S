@@ -2,6 +2,10 @@
 /*
  * memcpy, memmove, memset, page_zero and page_copy. Where string instructions are slow (QEMU's
  * emulator does one iteration at a time) unrolled moves are used instead; slow_strings says which.
+ *
+ * A whole page is zeroed and copied by the instruction that Linux picks on the CPU, emulated or not,
+ * so that the two can be compared: REP STOSB and REP MOVSB where CPUID reports them as fast (ERMS).
+ * Memory is copied a page at a time by memcpy with that length too, which is how the library does it.
  */
 #include "asm.h"
 
@@ -10,7 +14,9 @@
 /* rdi, rsi, rdx -> rax = rdi */
 FUNCTION memcpy
 	movq %rdi, %rax
-	cmpb $0, slow_strings(%rip)
+	cmpq $4096, %rdx
+	je page_copy
+8:	cmpb $0, slow_strings(%rip)
 	jne 1f
 	movq %rdx, %rcx
 	rep movsb
@@ -47,6 +53,17 @@ FUNCTION memcpy
 	decq %rdx
 	jnz 6b
 7:	ret
+
+/* rdi, rsi -> rax = rdi */
+	.globl page_copy
+page_copy:
+	movq %rdi, %rax
+	movl $4096, %edx
+	cmpb $0, fast_string_bytes(%rip)
+	je 8b
+	movl %edx, %ecx
+	rep movsb
+	ret
 END memcpy
 
 FUNCTION memmove
@@ -107,7 +124,13 @@ FUNCTION memset
 END memset
 
 FUNCTION page_zero
-	cmpb $0, slow_strings(%rip)
+	cmpb $0, fast_string_bytes(%rip)
+	je 3f
+	movl $4096, %ecx
+	xorl %eax, %eax
+	rep stosb
+	ret
+3:	cmpb $0, slow_strings(%rip)
 	jne 1f
 	movl $512, %ecx
 	xorl %eax, %eax
@@ -128,10 +151,5 @@ FUNCTION page_zero
 	jnz 2b
 	ret
 END page_zero
-
-FUNCTION page_copy
-	movl $4096, %edx
-	jmp memcpy
-END page_copy
 
 	.section .note.GNU-stack, "", @progbits

@@ -172,6 +172,55 @@ static void interrupt(struct regs *r)
 	c->irq_depth--;
 }
 
+static bool canonical(uint64_t va)
+{
+	return (uint64_t)((int64_t)(va << 16) >> 16) == va;
+}
+
+static inline bool task_has_work(void)
+{
+	/* Acquire pairs with task_notify's release. */
+	return atomic_load_explicit(&current()->pending_work, memory_order_acquire);
+}
+
+/* Is there anything to do before the way back to user mode? */
+static inline bool exit_has_work(const struct regs *r)
+{
+	return gs_read(need_resched) || task_has_work() || !canonical(r->rip);
+}
+
+static __noinline void exit_work(struct regs *r)
+{
+	do {
+		if (gs_read(need_resched)) {
+			schedule();
+		} else if (task_has_work()) {
+			irq_enable();
+			signal_deliver_on_return(r);
+			irq_disable();
+		} else {
+			call_exception_hook(r, TRAP_GP, 0);
+			irq_disable();
+		}
+	} while (exit_has_work(r));
+}
+
+/* Interrupts off before and after. Makes the frame safe for IRETQ and SYSRETQ (see entry.S). */
+static inline void leave_kernel(struct regs *r)
+{
+	if (unlikely(exit_has_work(r)))
+		exit_work(r);
+	assert(gs_read(preempt_count) == 0);
+	r->cs = USER_CS;
+	r->ss = USER_DS;
+	r->rflags = (r->rflags & X86_FLAGS_USER) | X86_FLAGS_IF | 2;
+}
+
+void exit_to_user(struct regs *r)
+{
+	leave_kernel(r);
+}
+
 void trap_dispatch(struct regs *r)
 {
 	if (r->vector < 32)
@@ -180,7 +229,7 @@ void trap_dispatch(struct regs *r)
 		interrupt(r);
 	irq_disable();
 	if (regs_user_mode(r)) {
-		exit_to_user(r);
+		leave_kernel(r);
 	} else if ((r->rflags & X86_FLAGS_IF) && this_cpu()->need_resched &&
 		   this_cpu()->preempt_count == 0) {
 		schedule_from_irq();
@@ -210,42 +259,11 @@ bool syscall_c(struct regs *r)
 	else
 		syscall_dispatch(r);
 	irq_disable();
-	exit_to_user(r);
+	leave_kernel(r);
 	/*
 	 * SYSRET loads rip from rcx and flags from r11, and faults in kernel mode when rip is not
 	 * canonical. So only where the frame is what SYSCALL left, or looks the same.
 	 */
 	return r->rcx == r->rip && r->r11 == r->rflags && r->rip < USER_END &&
 	       !(r->rflags & (X86_FLAGS_TF | X86_FLAGS_RF));
-}
-
-static bool canonical(uint64_t va)
-{
-	return (uint64_t)((int64_t)(va << 16) >> 16) == va;
-}
-
-/* Interrupts off before and after. Makes the frame safe for IRETQ and SYSRETQ (see entry.S). */
-void exit_to_user(struct regs *r)
-{
-	struct task *t = current();
-
-	for (;;) {
-		if (this_cpu()->need_resched) {
-			schedule();
-		} else if (atomic_load_explicit(&t->pending_work, memory_order_acquire)) {
-			/* Acquire pairs with task_notify's release. */
-			irq_enable();
-			signal_deliver_on_return(r);
-			irq_disable();
-		} else if (!canonical(r->rip)) {
-			call_exception_hook(r, TRAP_GP, 0);
-			irq_disable();
-		} else {
-			break;
-		}
-	}
-	assert(this_cpu()->preempt_count == 0);
-	r->cs = USER_CS;
-	r->ss = USER_DS;
-	r->rflags = (r->rflags & X86_FLAGS_USER) | X86_FLAGS_IF | 2;
 }

@@ -38,6 +38,8 @@ struct percpu {
 	uint64_t nr_interrupts;
 	uint64_t nr_ipi_calls;
 	uint64_t nr_faults;
+	uint64_t nr_syscalls;
+	uint64_t nr_user_faults; /* page faults of programs, and of the kernel in their memory */
 } __cacheline;
 
 extern struct percpu percpus[MAX_CPUS];
@@ -67,6 +69,10 @@ static inline cpumask_t cpu_all(void)
 				 : "i"(offsetof(struct percpu, field))); \
 		gs_v; \
 	})
+
+/* One more in a statistic of whatever CPU this is: one instruction, so preemption may be on. */
+#define gs_count(field) \
+	__asm__ volatile("incq %%gs:%c0" ::"i"(offsetof(struct percpu, field)) : "memory", "cc")
 
 /* This CPU's block; meaningful only while preemption is off. */
 static inline struct percpu *this_cpu(void)

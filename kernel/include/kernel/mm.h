@@ -274,7 +274,7 @@ bool mm_again(enum vmt_status status, unsigned int *tries);
 		enum vmt_status mt_status;                \
 		do {                                      \
 			mt_status = (call);               \
-		} while (mm_again(mt_status, &mt_tries)); \
+		} while (unlikely(mt_status != VMT_OK) && mm_again(mt_status, &mt_tries)); \
 		mt_status;                                \
 	})
 
@@ -290,6 +290,11 @@ bool mm_again(enum vmt_status status, unsigned int *tries);
 	})
 
 /* The error number for a status where Linux has no special one: never positive. */
-int mm_errno(enum vmt_status status);
+int mm_errno_of(enum vmt_status status);
+
+static inline int mm_errno(enum vmt_status status)
+{
+	return likely(status == VMT_OK) ? 0 : mm_errno_of(status);
+}
 
 #endif

@@ -85,4 +85,20 @@ static inline void spin_unlock_irqrestore(struct spinlock *l, uint64_t flags)
 	preempt_enable();
 }
 
+/*
+ * For who has turned interrupts off himself, for data that spin_lock_irqsave guards. It spins with
+ * them off, so that the lock may be one only that is held for a short while.
+ */
+static inline void spin_lock_irqs_off(struct spinlock *l)
+{
+	while (!spin_try_raw(l))
+		cpu_relax();
+}
+
+static inline void spin_unlock_irqs_off(struct spinlock *l)
+{
+	/* Release pairs with the acquire in spin_try_raw. */
+	atomic_store_explicit(&l->locked, 0, memory_order_release);
+}
+
 #endif

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// What an operation costs against the size of its range: of ranges nobody has touched, from a page to 32 TiB, and of
+// ranges with every page there, from a page to 64 MiB.
+//
+//   ranges
+#include "bench.h"
+
+#define ROUNDS 20U
+
+static void untouched(size_t size)
+{
+	uint64_t mapping = 0, protecting = 0, releasing = 0, unmapping = 0, t;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		t = now();
+		char *p = map(size);
+		mapping += since(t);
+		t = now();
+		protect(p, size, PROT_READ);
+		protecting += since(t);
+		t = now();
+		advise(p, size, MADV_DONTNEED);
+		releasing += since(t);
+		t = now();
+		unmap(p, size);
+		unmapping += since(t);
+	}
+	figure((double)mapping / ROUNDS, "ns", "untouched/mmap/%lu", size);
+	figure((double)protecting / ROUNDS, "ns", "untouched/mprotect/%lu", size);
+	figure((double)releasing / ROUNDS, "ns", "untouched/release/%lu", size);
+	figure((double)unmapping / ROUNDS, "ns", "untouched/munmap/%lu", size);
+}
+
+static void touched(size_t size)
+{
+	unsigned rounds = size > MIB ? 1 : 4;
+	uint64_t spent[5] = {0}, t;
+
+	for (unsigned i = 0; i < rounds; i++) {
+		char *p = map(size), *room = map(size);
+
+		unmap(room, size);
+		t = now();
+		touch(p, size, PAGE);
+		spent[0] += since(t);
+		t = now();
+		protect(p, size, PROT_READ);
+		spent[1] += since(t);
+		protect(p, size, READ_WRITE);
+		t = now();
+		char *q = mremap(p, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, room);
+		spent[2] += since(t);
+		if (q == MAP_FAILED)
+			fail("mremap");
+		t = now();
+		advise(q, size, MADV_DONTNEED);
+		spent[3] += since(t);
+		touch(q, size, PAGE);
+		t = now();
+		unmap(q, size);
+		spent[4] += since(t);
+	}
+	static const char *const names[] = {"fault", "mprotect", "mremap", "release", "munmap"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		figure((double)spent[i] / rounds, "ns", "touched/%s/%lu", names[i], size);
+}
+
+int main(void)
+{
+	for (size_t size = PAGE; size <= 32 * TIB; size *= 8)
+		untouched(size);
+	for (size_t size = PAGE; size <= 64 * MIB; size *= 4)
+		touched(size);
+	return 0;
+}
