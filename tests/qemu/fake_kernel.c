@@ -58,6 +58,20 @@ static int equal(const char *a, const char *b)
 	return *a == *b;
 }
 
+static int holds(const char *text, const char *part)
+{
+	for (; *text; text++) {
+		const char *a = text, *b = part;
+		while (*b && *a == *b) {
+			a++;
+			b++;
+		}
+		if (!*b)
+			return 1;
+	}
+	return 0;
+}
+
 static uint32_t hexadecimal(const char *digits)
 {
 	uint32_t value = 0;
@@ -129,6 +143,7 @@ static const struct {
 	{"echo", "", echo, 1},
 	{"flood", "", flood, 1},
 	{"exit", "exit 5\n", NULL, 1},
+	{"oops-twice", "exit 127\n", NULL, 1}, // as busybox ends that has no such applet
 	{"signal", "signal 11 1\n", NULL, 1},
 	{"killed", "killed 7 some program\nexit 0\n", NULL, 1},
 	{"lacks", "syscall 449 futex_waitv 3\nexit 1\n", NULL, 1},
@@ -160,6 +175,11 @@ void fake_main(const struct start_info *info)
 		;
 	if (equal(order, "silent"))
 		stop();
+	const char *words = (const char *)(uint32_t)info->command_line;
+	if (equal(order, "oops") || (equal(order, "oops-twice") && !holds(words, "vmtree.boot=3"))) {
+		put(COM1, "Oops: double fault: 0000\r\nKernel panic - not syncing: Fatal exception in interrupt\r\n");
+		stop();
+	}
 	if (equal(order, "stuck")) {
 		put(COM1, "one line\r\nand the last one\r\n");
 		for (;;)
