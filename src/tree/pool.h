@@ -38,6 +38,25 @@ static inline uint64_t pool_alloc_frame(struct vmt_tree *tree, const struct pool
 	return pa;
 }
 
+// Takes the spare array (below) of a CPU, of this one or another; NULL: it has none.
+static inline uint32_t *spare_take(struct vmt_cpu *cpu)
+{
+	// Acquire pairs with the release in pool_put_spare: whoever puts one there has written it. An exchange, for
+	// another CPU may take it now.
+	return atomic_load_explicit(&cpu->spare, memory_order_relaxed) ?
+		       atomic_exchange_explicit(&cpu->spare, NULL, memory_order_acquire) : NULL;
+}
+
+// An array from the port, or where it has none a CPU's spare one. Nothing is held.
+static uint32_t *pool_alloc_array(struct vmt_tree *tree)
+{
+	uint32_t *array = vmt_port_mem_alloc(tree->port, ARRAY_BYTES);
+
+	for (unsigned i = 0; i < tree->vmt->cpus && !array; i++)
+		array = spare_take(&tree->cpu[i]);
+	return array;
+}
+
 // Makes sure of so many tables and arrays. Nothing is held. VMT_ERR_NO_MEMORY, VMT_ERR_LIMIT; what was there stays.
 static enum vmt_status pool_fill(struct vmt_tree *tree, struct pool *pool, unsigned tables, unsigned arrays)
 {
@@ -54,7 +73,7 @@ static enum vmt_status pool_fill(struct vmt_tree *tree, struct pool *pool, unsig
 	    size_exceeds(tree, SIZE_ARRAY_BYTES, arrays * ARRAY_BYTES, tree->array_limit))
 		return VMT_ERR_LIMIT;
 	while (pool->arrays < arrays) {
-		uint32_t *array = vmt_port_mem_alloc(tree->port, ARRAY_BYTES);
+		uint32_t *array = pool_alloc_array(tree);
 
 		if (!array)
 			return VMT_ERR_NO_MEMORY;
@@ -74,18 +93,15 @@ static enum vmt_status pool_fill(struct vmt_tree *tree, struct pool *pool, unsig
 // may not have one more.
 static bool pool_take_spare(struct vmt_tree *tree, struct pool *pool)
 {
-	_Atomic(uint32_t *) *spare = &this_cpu(tree)->spare;
 	uint32_t *array;
 
-	if (!atomic_load_explicit(spare, memory_order_relaxed) || pool->arrays == POOL_MAX)
+	if (pool->arrays == POOL_MAX)
 		return false;
 	// With those that the pool has for this transaction already.
 	if (tree->array_limit &&
 	    size_exceeds(tree, SIZE_ARRAY_BYTES, (pool->arrays + 1) * ARRAY_BYTES, tree->array_limit))
 		return false;
-	// Acquire pairs with the release in pool_put_spare: whoever puts one there has written it. An exchange, for
-	// spares_free of another CPU may take it now.
-	array = atomic_exchange_explicit(spare, NULL, memory_order_acquire);
+	array = spare_take(this_cpu(tree));
 	if (!array)
 		return false;
 	pool->array[pool->arrays++] = array;
@@ -114,10 +130,8 @@ static inline void pool_put_spare(struct vmt_tree *tree, struct pool *pool)
 static void spares_free(struct vmt_tree *tree)
 {
 	for (unsigned i = 0; i < tree->vmt->cpus; i++) {
-		uint32_t *array = NULL;
+		uint32_t *array = spare_take(&tree->cpu[i]);
 
-		if (atomic_load_explicit(&tree->cpu[i].spare, memory_order_relaxed))
-			array = atomic_exchange_explicit(&tree->cpu[i].spare, NULL, memory_order_acquire);
 		if (array)
 			vmt_port_mem_free(tree->port, array, ARRAY_BYTES);
 	}

@@ -73,6 +73,34 @@ static void reclaim_takes_it(struct env *env)
 	CHECK(env, env->space);
 }
 
+static void map_and_unmap_here(struct sim_cpu *cpu, void *arg)
+{
+	struct env *env = arg;
+
+	(void)cpu;
+	lib_map(env, 20 * span(2), PAGE, RW, 0);
+	OK(env->ops->unmap(env->space, 20 * span(2), PAGE));
+}
+
+// An operation that needs an array, and memory that has none, takes the spare one of another CPU.
+static void another_takes_it(struct env *env)
+{
+	unsigned before;
+
+	if (env->levels != 3)
+		return;
+	lib_map(env, GIB(1), span(1), RW, 0);
+	lib_map(env, GIB(3), span(1), RW, 0);
+	before = arrays;
+	on_cpu_1(env, map_and_unmap_here);
+	assert_int_equal(arrays, before + 1);
+	most = 0;
+	OK(env->ops->protect(env->space, GIB(1) + PAGE, PAGE, VMT_READ));
+	IS(env->ops->protect(env->space, GIB(3) + PAGE, PAGE, VMT_READ), VMT_ERR_NO_MEMORY); // there was one
+	most = UINT32_MAX;
+	CHECK(env, env->space);
+}
+
 static struct vmt_space *limited;
 static enum vmt_status said;
 
@@ -151,6 +179,7 @@ int main(int argc, char **argv)
 {
 	static const struct lib_case cases[] = {
 		{.name = "reclaim takes the spare array", .run = reclaim_takes_it},
+		{.name = "another CPU takes the spare array", .run = another_takes_it},
 		{.name = "spare array at the limit", .run = at_the_limit},
 		{.name = "fork asks of RAM", .run = fork_asks_of_ram},
 	};
