@@ -96,7 +96,7 @@ static void load_root(struct tlb_cpu *c, struct mm *mm, uint64_t generation)
 }
 
 /* Puts the kernel's own root in place of what is loaded without being used. */
-static void unload(struct tlb_cpu *c)
+static __noinline void unload(struct tlb_cpu *c)
 {
 	struct mm *mm = loaded_here(c);
 
@@ -129,12 +129,10 @@ void mm_switch(struct mm *prev, struct mm *next)
 
 static void unload_if(void *arg)
 {
-	uint64_t flags = irq_save();
 	struct tlb_cpu *c = &tlb[cpu_id()];
 
 	if (c->lazy && (!arg || loaded_here(c) == arg))
 		unload(c);
-	irq_restore(flags);
 }
 
 void tlb_drop(struct mm *mm)
@@ -159,13 +157,21 @@ void tlb_drop_lazy(void)
 
 /* ---- Flushing ---- */
 
-static uint64_t flush_count(const struct vmt_flush *flush)
+/* What is asked of each CPU: reckoned once, by the one who asks. */
+struct tlb_request {
+	const struct vmt_flush *flush;
+	uint64_t pages; /* how many to flush one by one; 0: everything under the identifier */
+};
+
+static uint64_t flush_pages(const struct vmt_flush *flush)
 {
 	uint64_t pages = 0;
 
+	if (flush->all)
+		return 0;
 	for (unsigned int i = 0; i < flush->count; i++)
 		pages += (flush->ranges[i].end - flush->ranges[i].start) >> PAGE_SHIFT;
-	return pages;
+	return pages <= FLUSH_PAGES_MAX ? pages : 0;
 }
 
 /*
@@ -173,59 +179,61 @@ static uint64_t flush_count(const struct vmt_flush *flush)
  * too, so flush->tables asks for nothing more (Intel SDM vol. 3, 4.10.4.1); a request that names no
  * page drops everything.
  */
-static void invalidate(struct tlb_cpu *c, const struct vmt_flush *flush)
+static void invalidate(struct tlb_cpu *c, const struct tlb_request *request)
 {
-	uint64_t pages = flush_count(flush);
+	const struct vmt_flush_range *range = request->flush->ranges;
 
-	if (flush->all || pages == 0 || pages > FLUSH_PAGES_MAX) {
+	if (!request->pages) {
 		/* CR3 reads back without NOFLUSH: writing it drops the whole identifier. */
 		write_cr3(read_cr3());
 		c->flush_full++;
 		return;
 	}
-	for (unsigned int i = 0; i < flush->count; i++)
-		for (uint64_t a = flush->ranges[i].start; a < flush->ranges[i].end; a += PAGE_SIZE)
+	c->flush_pages += request->pages;
+	for (uint64_t left = request->pages; left; range++)
+		for (uint64_t a = range->start; a < range->end; a += PAGE_SIZE, left--)
 			invlpg(a);
-	c->flush_pages += pages;
 }
 
-/* On each CPU that the flush names. An interrupt sees all of an access or nothing of it. */
+/* On each CPU that the flush names. Interrupts are off: one sees all of an access or nothing of it. */
 static void flush_here(void *arg)
 {
-	const struct vmt_flush *flush = arg;
-	uint64_t flags = irq_save();
+	const struct tlb_request *request = arg;
+	const struct vmt_flush *flush = request->flush;
 	struct tlb_cpu *c = &tlb[cpu_id()];
 	struct tlb_slot *s = &c->slots[c->slot];
 
-	if (loaded_here(c) != flush->space_owner) {
-		/* Named before we switched away: the generation tells the next activation. */
-	} else if (c->lazy) {
+	if (unlikely(loaded_here(c) != flush->space_owner))
+		return; /* named before we switched away: the generation tells the next activation */
+	if (unlikely(c->lazy)) {
 		unload(c); /* so as not to be asked again */
-	} else {
-		invalidate(c, flush);
-		/* Not over a gap: an earlier flush may still come, or may not have named us. */
-		if (s->mm == flush->space_owner && s->generation &&
-			s->generation + 1 == flush->generation)
-			s->generation = flush->generation;
+		return;
 	}
-	irq_restore(flags);
+	invalidate(c, request);
+	/* Not over a gap: an earlier flush may still come, or may not have named us. */
+	if (s->mm == flush->space_owner && s->generation && s->generation + 1 == flush->generation)
+		s->generation = flush->generation;
 }
 
 void vmt_port_flush(void *port, const struct vmt_flush *flush)
 {
+	struct tlb_request request = {flush, flush_pages(flush)};
 	struct tlb_cpu *c = &tlb[cpu_id()];
 	cpumask_t others = flush->cpus[0] & ~CPU_BIT(cpu_id());
 
 	(void)port;
 	if (!others) {
+		uint64_t flags = irq_save();
+
 		c->flush_local++;
-		flush_here((void *)flush);
+		flush_here(&request);
+		irq_restore(flags);
 		return;
 	}
 	c->flush_ipi++;
 	for (cpumask_t rest = others; rest; rest &= rest - 1)
 		c->flush_ipi_cpus++;
-	ipi_call(flush->cpus[0], flush_here, (void *)flush);
+	ipi_call(flush->cpus[0], flush_here, &request);
 }
 
 void tlb_totals(struct mm_totals *t)

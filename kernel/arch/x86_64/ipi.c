@@ -121,8 +121,11 @@ void ipi_call(cpumask_t mask, void (*fn)(void *arg), void *arg)
 		atomic_store_explicit(&q->todo, others, memory_order_relaxed);
 		send_calls(others, self);
 	}
-	if (mask & CPU_BIT(self))
+	if (mask & CPU_BIT(self)) {
+		irq_disable();
 		fn(arg);
+		irq_enable();
+	}
 	if (others)
 		wait_done(q);
 	preempt_enable();

@@ -10,8 +10,8 @@
 /*
  * Runs fn(arg) on every CPU of the mask, the calling one included if named, and returns when all
  * have finished: what fn wrote there is visible here, what was written here before is visible
- * there. fn runs in interrupt context (interrupts off) on other CPUs and must not block, take locks
- * that are held with interrupts on, or call ipi_call. On the calling CPU it runs directly.
+ * there. fn runs with interrupts off, on other CPUs in an interrupt, and must not block, take locks that
+ * are held with interrupts on, or call ipi_call.
  *
  * Call with interrupts on (so that while it waits this CPU serves the requests of others: any
  * number of CPUs may call at once); preemption may be on or off, spinlocks of the spin_lock kind
