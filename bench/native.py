@@ -18,8 +18,8 @@ Native = collections.namedtuple("Native", "plain spaces threads")
 SPACES = """### Operations of a space in one thread
 
 `bench_spaces`: nanoseconds of one call that is about so many pages, the best of 60 rounds. `nothing` is the loop around
-the call, and `clear-page` a page taken, cleared and given back: they are part of the figures below them. Flushes are
-counted and reach nobody."""
+the call, which is in all figures, and `clear-page` a page taken, cleared and given back. Flushes are counted and reach
+nobody."""
 
 THREADS = """### Threads {ranges}, flushes {flush}
 
@@ -84,7 +84,8 @@ def text(native):
     for line in native.spaces:
         name, _, pages = line.name.rpartition("/")
         rows.append((name, f"{int(pages):,}", number(line.value)))
-    parts = [f"On {_machine()}, which others may use too: the best of many rounds is what stands here."]
+    parts = [f"On {_machine()}, which others may use too: what stands here is "
+             "the best of many rounds. The programs are built with -O2."]
     parts += [f"`{name}`:\n\n```\n{output}```" for name, output in native.plain]
     parts += [SPACES, table(("operation", "pages", "ns"), rows)]
     for ranges in RANGES:
