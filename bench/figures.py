@@ -7,7 +7,7 @@ import statistics
 
 Line = collections.namedtuple("Line", "name value unit")
 Kept = collections.namedtuple("Kept", "vmtree linux report")
-UNITS = ("ns", "bytes", "count")
+UNITS = ("ns", "bytes", "count", "per-second", "ratio")  # the last two: only of the native ones
 
 
 class Unreadable(Exception):

@@ -2,6 +2,7 @@
 """Which plots there are, and from which figures each is drawn."""
 import os
 
+import native
 import plot
 import targets
 
@@ -60,7 +61,12 @@ def _scaling(kept):
                       "instructions", series, x_text=plot.short)
 
 
-def draw(folder, kept):
+def _throughput(in_process, ranges, words):
+    return plot.lines(f"The library in a process, {words} (dashed: flushes are answered)", "threads",
+                      "operations in a second", native.throughput(in_process, ranges), x_text=plot.short)
+
+
+def draw(folder, kept, in_process):
     """Writes the plots; their file names and titles."""
     drawn = (
         ("figures.svg", "instructions of an operation against Linux", _shares(kept)),
@@ -71,6 +77,12 @@ def draw(folder, kept):
         ("forks.svg", "fork against resident size", _forks(kept)),
         ("tables.svg", "bytes of tables over time", _tables(kept)),
         ("scaling.svg", "instructions for an operation on several CPUs", _scaling(kept)),
+        ("throughput-separate.svg", "throughput against threads, separate spaces",
+         _throughput(in_process, "separate", "separate spaces")),
+        ("throughput-disjoint.svg", "throughput against threads, disjoint ranges",
+         _throughput(in_process, "disjoint", "disjoint ranges")),
+        ("throughput-shared.svg", "throughput against threads, one range",
+         _throughput(in_process, "shared", "one range")),
     )
     os.makedirs(folder, exist_ok=True)
     for name, _, text in drawn:

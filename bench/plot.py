@@ -91,6 +91,9 @@ def lines(title, x_name, y_name, series, x_base=2, y_base=10, x_text=short_bytes
         colour, dash = COLOURS[colour % len(COLOURS)], ' stroke-dasharray="6 4"' if dashed else ""
         path = "L".join(f"{x_axis.place(x):.1f} {y_axis.place(y):.1f}" for x, y in points)
         out.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+        if len(points) == 1:  # a path of one point is not to be seen
+            x, y = points[0]
+            out.append(f'<circle cx="{x_axis.place(x):.1f}" cy="{y_axis.place(y):.1f}" r="3" fill="{colour}"/>')
         y = TOP + 12 + 18 * i
         out.append(f'<path d="M{WIDTH - RIGHT + 12} {y - 4}h26" stroke="{colour}" stroke-width="2"{dash}/>')
         out.append(text(WIDTH - RIGHT + 44, y, name, "start"))

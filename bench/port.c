@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The port of the benchmarks: the part that is not inlined (bench_port.h).
-#include <stdio.h>
+// The port of the benchmarks of one thread: the part that is not inlined (bench_port.h) and not the same for all
+// (native.c).
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -43,18 +43,6 @@ void vmt_port_frame_free(void *port, uint64_t pa, uint64_t bytes)
 	arena->free[--arena->next] = (uint32_t)(pa >> VMT_PAGE_SHIFT);
 }
 
-void *vmt_port_mem_alloc(void *port, size_t bytes)
-{
-	(void)port;
-	return aligned_alloc(64, (bytes + 63) & ~(size_t)63);
-}
-
-void vmt_port_mem_free(void *port, void *memory, size_t bytes)
-{
-	(void)port, (void)bytes;
-	free(memory);
-}
-
 void vmt_port_relax(void *port, bool preemptible)
 {
 	(void)port, (void)preemptible;
@@ -69,16 +57,4 @@ void vmt_port_flush(void *port, const struct vmt_flush *flush)
 void vmt_port_defer(void *port, struct vmt_deferred *item)
 {
 	item->run(port, item);
-}
-
-void vmt_port_log(void *port, const char *line)
-{
-	(void)port;
-	fprintf(stderr, "%s\n", line);
-}
-
-_Noreturn void vmt_port_fatal(void *port, const char *what)
-{
-	vmt_port_log(port, what);
-	abort();
 }

@@ -7,6 +7,8 @@ import re
 import subprocess
 
 import figures
+from markdown import number, table
+import native
 import pictures
 import scaling
 import subjects
@@ -20,22 +22,9 @@ REPORTED = (("faults", "faults"), ("resident_peak", "resident, peak"), ("tables_
 UNIT_NAMES = {"ns": "instructions", "bytes": "bytes", "count": ""}
 
 
-def number(value):
-    """12,345 or 1.25."""
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"
-
-
 def share(vmtree, linux):
     """As a table's cell; nothing where there is nothing to divide by."""
     return f"{vmtree / linux:.2f}" if linux > 0 and vmtree >= 0 else ""
-
-
-def table(head, rows):
-    """Of Markdown; columns of numbers to the right."""
-    numbers = [all(re.fullmatch(r"[-\d.,]*", row[i]) for row in rows) for i in range(len(head))]
-    marks = ["---:" if is_number else "---" for is_number in numbers]
-    out = ["| " + " | ".join(head) + " |", "|" + "|".join(marks) + "|"]
-    return "\n".join(out + ["| " + " | ".join(row) + " |" for row in rows])
 
 
 def first_line(*words):
@@ -177,15 +166,6 @@ def scaling_table(measured):
                  rows)
 
 
-def native(build):
-    """The benchmarks of the library in a process, as they print them."""
-    out = []
-    for name in ("bench_tables", "bench_secondaries"):
-        done = subprocess.run([os.path.join(build, "bench", name)], capture_output=True, text=True, check=True)
-        out.append(f"```\n{done.stdout}```")
-    return "\n\n".join(out)
-
-
 HEAD = """# Results
 
 Made by `make bench` ([docs/bench.md](../docs/bench.md)). The clock counts guest instructions (QEMU's TCG; of
@@ -201,7 +181,8 @@ def write(build, folder):
     measured = load_scaling(folder)
     wanted = held(rows) + "\n\n" + tables_left(kept["released"])
     missed = wanted.count("**no**")
-    names = pictures.draw(os.path.join(HERE, "results"), kept)
+    in_process = native.measure(build)
+    names = pictures.draw(os.path.join(HERE, "results"), kept, in_process)
     parts = [HEAD.strip(), "## Versions", versions(kept), "## Targets", wanted,
              f"{missed} missed." if missed else "All are met.", "## RadixVM", radixvm(rows, measured),
              "What RadixVM's copy of a page takes was not measured: it is set aside as twice its clearing, a load for "
@@ -210,7 +191,7 @@ def write(build, folder):
              "## Plots"]
     parts += [f"![{title}](results/{name})" for name, title in names]
     parts += ["## Several CPUs", SCALING, scaling_table(measured), "## Subjects", tables(folder, subjects.RUNS)]
-    parts += ["## Native, nanoseconds on the machine that ran this", native(build)]
+    parts += ["## Native: the library in a process on the machine that ran this", native.text(in_process)]
     with open(os.path.join(HERE, "RESULTS.md"), "w", encoding="utf-8") as file:
         file.write("\n\n".join(parts) + "\n")
     print(f"bench: wrote {os.path.join(HERE, 'RESULTS.md')}")

@@ -14,6 +14,7 @@ import threading
 import time
 
 import figures
+import native
 import results
 import scaling
 import subjects
@@ -108,17 +109,18 @@ def main(arguments):
         return 0
     build, subject = (arguments + ["build", ""][len(arguments):])[:2]
     build = os.path.abspath(build)
-    if subject == "native" and len(arguments) == 2:
-        print(results.native(build))
-        return 0
     chosen = [run for run in subjects.RUNS if subject in ("", run.subject, run.name)]
     scaled = subject in ("", "scaling")
-    if len(arguments) > 2 or not (chosen or scaled):
+    alone = subject == "native"  # nothing else is to run meanwhile
+    if len(arguments) > 2 or not (chosen or scaled or alone):
         print(f"bench: there is no subject {subject!r}: {' '.join(subjects.SUBJECTS + OTHERS)}", file=sys.stderr)
         return 2
     folder = os.path.join(build, "bench", "out")
     os.makedirs(folder, exist_ok=True)
     try:
+        if alone:
+            print(native.text(native.measure(build)))
+            return 0
         run_all(build, folder, chosen, scaled)
         if subject == "scaling":
             print(results.scaling_table(results.load_scaling(folder)))

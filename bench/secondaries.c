@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What secondaries cost a space: nanoseconds of a page that is mapped, written and unmapped, with nobody subscribed,
 // with somebody to another range, and with somebody to this one, in turns within one run; and how often he was called.
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
 #define VMT_FORMAT x86_64_4
 #include "bench_port.h"
+#include "native.h"
 #include <vmtree/port.h>
 #include <vmtree/vmtree.h>
 
@@ -15,22 +12,15 @@
 #define TURNS 400
 
 static uint64_t calls;
+static unsigned turns = TURNS;
 
-static void must(enum vmt_status status)
-{
-	if (status != VMT_OK) {
-		fprintf(stderr, "%s\n", vmt_status_name(status));
-		exit(1);
-	}
-}
+static const char usage[] =
+	"usage: bench_secondaries [--rounds N]\n"
+	"\n"
+	"What secondaries cost a space: nanoseconds of a page that is mapped, written and\n"
+	"unmapped, the best of N rounds (400), and how often the secondary is called for it.\n";
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
+static const struct native_option options[] = {{"--rounds", &turns, 1, 1000000, NULL}};
 
 static void called(void *owner, const struct vmt_change *change)
 {
@@ -76,13 +66,15 @@ int main(int argc, char **argv)
 					    .prot = VMT_READ | VMT_WRITE, .flags = VMT_MAP_FIXED};
 	struct vmt_secondary_config elsewhere = {.start = ADDR << 1, .end = ADDR << 2, .ops = &ops};
 	struct vmt_secondary_config here = {.ops = &ops};
-	unsigned turns = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : TURNS, id;
 	double best[3] = {1e18, 1e18, 1e18};
 	uint64_t counted[3] = {0};
 	struct vmt_space *space;
 	struct vmt *vmt;
+	unsigned id;
 	uint64_t got;
 
+	(void)argc;
+	native_arguments(argv, usage, options, sizeof(options) / sizeof(options[0]));
 	if (!bench_arena_make(&arena))
 		return 1;
 	must(vmt_create(&arena, 1, &vmt));

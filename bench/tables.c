@@ -1,40 +1,28 @@
 // SPDX-License-Identifier: MIT
 // The page-table layer alone: nanoseconds of map and unmap, one thread, no contention, locks and counts included, 4 KiB
-// leaves unless the row says otherwise. The best of several rounds (60, or as many as the argument says), for machines
-// are shared.
+// leaves unless the row says otherwise. The best of several rounds, for machines are shared.
 //
 // A port that does nothing stands in for preemption, read-side sections and the flush, as generic_pt's own benchmark
 // does for its caller's locks and its IOTLB; grace periods end at once, for there is no other thread.
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
 #define VMT_FORMAT x86_64_4
 #include "bench_port.h"
+#include "native.h"
 #include <vmtree/port.h>
 #include <vmtree/tree.h>
 
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
 static struct vmt_tree *tree;
 static unsigned rounds = 60;
 
-static void must(enum vmt_status status)
-{
-	if (status != VMT_OK) {
-		fprintf(stderr, "tables: %s\n", vmt_status_name(status));
-		exit(1);
-	}
-}
+static const char usage[] =
+	"usage: bench_tables [--rounds N]\n"
+	"\n"
+	"What map, unmap and a look-up cost in the page-table layer alone, in nanoseconds, the\n"
+	"best of N rounds (60).\n";
+
+static const struct native_option options[] = {{"--rounds", &rounds, 1, 1000000, NULL}};
 
 static void map(uint64_t addr, uint64_t length, uint64_t leaf)
 {
@@ -111,8 +99,8 @@ int main(int argc, char **argv)
 	struct bench_arena arena = {.count = 1 << 15};
 	struct vmt_tree_config config = {.start = 0, .end = UINT64_C(1) << 47, .cpus = 1, .user = true};
 
-	if (argc > 1)
-		rounds = (unsigned)strtoul(argv[1], NULL, 10);
+	(void)argc;
+	native_arguments(argv, usage, options, sizeof(options) / sizeof(options[0]));
 	if (!bench_arena_make(&arena))
 		return 1;
 	must(vmt_tree_create(&arena, &config, &tree));
