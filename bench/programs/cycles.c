@@ -90,7 +90,7 @@ int main(int argc, char **argv)
 			if (!strcmp(argv[3], cycles[i].name))
 				work.run = cycles[i].run;
 	}
-	if (!work.run || !work.count || (!work.processes && strcmp(argv[2], "threads"))) {
+	if (!work.run || !work.count || work.count > MAX_WORKERS || (!work.processes && strcmp(argv[2], "threads"))) {
 		fputs("usage: cycles WORKERS threads|processes CYCLE ROUNDS; CYCLE is one of", stderr);
 		for (size_t i = 0; i < sizeof(cycles) / sizeof(cycles[0]); i++)
 			fprintf(stderr, " %s", cycles[i].name);

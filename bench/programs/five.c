@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 {
 	struct work work = {.count = argc == 3 ? (unsigned)atoi(argv[1]) : 0};
 
-	if (!work.count || (strcmp(argv[2], "threads") && strcmp(argv[2], "processes"))) {
+	if (!work.count || work.count > MAX_WORKERS || (strcmp(argv[2], "threads") && strcmp(argv[2], "processes"))) {
 		fputs("usage: five WORKERS threads|processes\n", stderr);
 		return 2;
 	}

@@ -81,6 +81,10 @@ int main(int argc, char **argv)
 	uint64_t random = 88172645463325252u, t = now();
 	struct pieces pieces;
 
+	if (nodes < 2 * (PIECE / sizeof(struct node))) {
+		fputs("usage: follow [NODES], at least two pieces full of them\n", stderr);
+		return 2;
+	}
 	load(&pieces, nodes);
 	struct node *root = link_nodes(&pieces, 0, nodes);
 

@@ -20,14 +20,24 @@ static void fork_and_wait(void)
 	must(wait(NULL), "wait");
 }
 
+// The child has done what it does, and sleeps: nothing of it is in the time of what follows.
 static pid_t fork_and_keep(void)
 {
+	int ready[2];
+	char byte;
+
+	must(pipe(ready), "pipe");
 	pid_t child = fork();
 
 	must(child, "fork");
-	if (child == 0)
+	if (child == 0) {
+		must((int)write(ready[1], "", 1), "write");
 		for (;;)
 			pause();
+	}
+	must((int)read(ready[0], &byte, 1), "read");
+	close(ready[0]);
+	close(ready[1]);
 	return child;
 }
 

@@ -15,7 +15,7 @@ static void markers(size_t count)
 	for (size_t i = 0; i < count; i++)
 		advise(p + 2 * i * PAGE, PAGE, MADV_GUARD_INSTALL);
 	figure((double)since(t) / (double)count, "ns", "guard-install/%lu", count);
-	figure((double)(status_bytes("VmPTE") - before), "bytes", "guard-tables/%lu", count);
+	figure((double)status_bytes("VmPTE") - (double)before, "bytes", "guard-tables/%lu", count);
 	t = now();
 	advise(p, 2 * count * PAGE, MADV_GUARD_REMOVE);
 	figure((double)since(t) / (double)count, "ns", "guard-remove-of/%lu", count);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What an operation costs against the size of its range: of ranges nobody has touched, from a page to 32 TiB, and of
-// ranges with every page there, from a page to 64 MiB.
+// What an operation costs against the size of its range: of ranges nobody has touched, from a page to 32 TiB, of halves
+// of such, and of ranges with every page there, from a page to 64 MiB.
 //
 //   ranges
 #include "bench.h"
@@ -66,10 +66,34 @@ static void touched(size_t size)
 		figure((double)spent[i] / rounds, "ns", "touched/%s/%lu", names[i], size);
 }
 
+// A range that is half of another: a kernel whose tables describe it pays for where it begins and ends.
+static void halves(size_t size)
+{
+	static const struct {
+		const char *name;
+		unsigned quarter;
+	} halves[] = {{"lower", 0}, {"middle", 1}, {"upper", 2}};
+	char *p = map(size);
+
+	for (size_t i = 0; i < sizeof(halves) / sizeof(halves[0]); i++) {
+		char *half = p + halves[i].quarter * (size / 4);
+		uint64_t t = now();
+
+		for (unsigned round = 0; round < ROUNDS; round++) {
+			protect(half, size / 2, PROT_READ);
+			protect(half, size / 2, READ_WRITE);
+		}
+		figure((double)since(t) / (2 * ROUNDS), "ns", "untouched/mprotect-%s-half/%lu", halves[i].name, size);
+	}
+	unmap(p, size);
+}
+
 int main(void)
 {
 	for (size_t size = PAGE; size <= 32 * TIB; size *= 8)
 		untouched(size);
+	halves(64 * MIB);
+	halves(TIB);
 	for (size_t size = PAGE; size <= 64 * MIB; size *= 4)
 		touched(size);
 	return 0;

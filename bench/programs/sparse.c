@@ -17,7 +17,8 @@ static void alone(const char *name, size_t size, size_t step)
 	t = now();
 	touch(p, size, step);
 	figure((double)since(t) / (double)pages, "ns", "%s/fault/%lu", name, pages);
-	figure((double)(status_bytes("VmPTE") - before) / (double)pages, "bytes", "%s/tables-of-page/%lu", name, pages);
+	figure(((double)status_bytes("VmPTE") - (double)before) / (double)pages, "bytes", "%s/tables-of-page/%lu", name,
+	       pages);
 	t = now();
 	protect(p, size, PROT_READ);
 	figure((double)since(t) / (double)pages, "ns", "%s/protect-page-of/%lu", name, pages);

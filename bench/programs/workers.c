@@ -86,13 +86,11 @@ uint64_t workers_run(const struct work *work)
 	pthread_t threads[MAX_WORKERS];
 	uint64_t spent;
 
-	if (work->count < 1 || work->count > MAX_WORKERS)
-		fail("1 to 8 workers");
 	current = work;
 	if (pipe(pipes.ready) || pipe(pipes.start) || pipe(pipes.ended) || pipe(pipes.leave))
 		fail("pipe");
 	for (unsigned i = 0; i < work->count; i++) {
-		workers[i] = (struct worker){.number = i, .count = work->count, .shared = work->shared};
+		workers[i] = (struct worker){.number = i, .count = work->count};
 		launch(&workers[i], &threads[i]);
 	}
 	take(pipes.ready[0], work->count);

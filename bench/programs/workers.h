@@ -10,14 +10,12 @@
 
 struct worker {
 	unsigned number, count;
-	void *shared; // what workers_run was given
-	void *own;    // what `prepare` returned
+	void *own; // what `prepare` returned
 };
 
 struct work {
 	bool processes;
-	unsigned count;
-	void *shared;                            // memory that all workers have: for processes it is mapped shared
+	unsigned count;                          // up to MAX_WORKERS
 	void *(*prepare)(struct worker *worker); // before the clock runs; may be NULL
 	void (*run)(struct worker *worker);
 };
