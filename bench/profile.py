@@ -14,6 +14,12 @@ import subprocess
 import sys
 import tempfile
 
+TIMEOUT = "300"  # seconds of one machine
+
+
+class NotCounted(Exception):
+    """A run under the plugin that did not end well, or that the plugin said nothing of."""
+
 
 def functions(kernel):
     """Addresses and names of the kernel's functions, ascending."""
@@ -26,12 +32,16 @@ def run(build, where, cpus, *program):
     """Instructions by address, and what the program printed."""
     with tempfile.NamedTemporaryFile("r", dir=where, encoding="ascii") as file:
         env = dict(os.environ, PATH=where + ":" + os.environ["PATH"], VMTREE_PROFILE=file.name)
-        words = [build + "/vmtree", "run", "-q", "--icount", "--cpus", str(cpus), "--", *program]
-        done = subprocess.run(words, env=env, stdout=subprocess.PIPE, check=True)
+        words = [build + "/vmtree", "run", "-q", "--icount", "--timeout", TIMEOUT, "--cpus", str(cpus), "--", *program]
+        done = subprocess.run(words, env=env, stdout=subprocess.PIPE, check=False)
+        if done.returncode != 0:
+            raise NotCounted(f"{' '.join(program)} with --cpus {cpus} ended with {done.returncode}")
         counts = collections.Counter()
         for line in file:
             address, number = line.split()
             counts[int(address, 16)] += int(number)
+    if not counts:
+        raise NotCounted(f"QEMU's plugin counted nothing of {' '.join(program)}")
     return counts, done.stdout
 
 
@@ -66,4 +76,7 @@ def main(build, operation, less=100, more=900):
 if __name__ == "__main__":
     if len(sys.argv) not in (3, 5):
         sys.exit(__doc__)
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except NotCounted as error:
+        sys.exit(f"profile: {error}")

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A plugin for QEMU (version 1 of its interface for plugins): counts how often each instruction of the kernel is executed,
-// and those of programs in one sum. At the end of the machine it writes lines "address count", in hexadecimal and decimal,
-// to the file that the environment variable VMTREE_PROFILE names; address 0 stands for programs. See profile.py.
+// A plugin for QEMU (version 1 of its interface for plugins): counts how often each instruction of the kernel is
+// executed, and those of programs in one sum. At the end of the machine it writes lines "address count", in hexadecimal
+// and decimal, to the file that the environment variable VMTREE_PROFILE names; address 0 stands for programs. See
+// profile.py.
 //
-// For one CPU: the counts are plain additions.
+// The counts are plain additions: with several CPUs they are right because a counting clock runs all on one host
+// thread.
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>

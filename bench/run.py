@@ -15,6 +15,7 @@ import time
 
 import figures
 import native
+import profile
 import results
 import scaling
 import subjects
@@ -26,6 +27,13 @@ OTHERS = ["scaling", "native"]  # what runs without Linux
 
 class Failed(Exception):
     """A run that did not end as it should."""
+
+
+def last_words(log):
+    """What a command said last about itself: why it failed."""
+    with open(log, encoding="utf-8", errors="replace") as file:
+        said = [line.strip() for line in file if line.startswith("vmtree:")]
+    return said[-1] if said else "it does not say why"
 
 
 class Progress:
@@ -47,7 +55,7 @@ def compare_once(build, run, number, base):
     the same each time, so that each time the program's environment has another size."""
     words = [os.path.join(build, "vmtree"), "compare", "--icount", "--cpus", str(run.cpus), "--memory", run.memory,
              "--linux", os.environ.get("BENCH_LINUX", "newest"), "--timeout", TIMEOUT,
-             "--env", f"BENCH_TIME={'.' * 100 * number}", "--json", base + ".json",
+             "--linux-args", run.linux_args, "--env", f"BENCH_TIME={'.' * 100 * number}", "--json", base + ".json",
              "--linux-output", base + ".linux", "--", os.path.join(build, run.words[0]), *run.words[1:]]
     for end in (".json", ".linux"):
         if os.path.exists(base + end):
@@ -56,12 +64,12 @@ def compare_once(build, run, number, base):
         status = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=output, stderr=log, check=False).returncode
     wanted = (SAME, DIFFERENT) if figures.prints_figures(run) else (SAME,)
     if status not in wanted:
-        raise Failed(f"bench: {run.name} ended with {status}: see {base}.log")
+        raise Failed(f"{run.name} ended with {status} (see {base}.log): {last_words(base + '.log')}")
     with open(base + ".json", encoding="utf-8") as file:
         report = json.load(file)
     ends = [one["ended"] for side in ("vmtree_runs", "linux_runs") for one in report[side]]
     if any(end != {"by": "exit", "status": 0} for end in ends):
-        raise Failed(f"bench: {run.name} failed on one of the kernels or on both: see {base}.log")
+        raise Failed(f"{run.name} failed on one of the kernels or on both (see {base}.log): {ends}")
 
 
 def compare(build, folder, run):
@@ -95,11 +103,30 @@ def run_all(build, folder, chosen, scaled):
     with concurrent.futures.ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
         waiting = [pool.submit(timed, *job, progress) for job in jobs[1:]]
         try:
-            for future in waiting:
-                future.result()
+            ended, _ = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_EXCEPTION)
         finally:
             for future in waiting:
                 future.cancel()
+        for future in ended:
+            future.result()
+
+
+def bench(build, subject, chosen, scaled):
+    """Runs what was asked for, and shows or writes it."""
+    if subject == "native":
+        print(native.text(native.measure(build)))
+        return
+    folder = os.path.join(build, "bench", "out")
+    os.makedirs(folder, exist_ok=True)
+    if not subject:
+        results.prepare()
+    run_all(build, folder, chosen, scaled)
+    if subject == "scaling":
+        print(results.scaling_table(results.load_scaling(folder)))
+    elif subject:
+        print(results.tables(folder, chosen))
+    else:
+        results.write(build, folder)
 
 
 def main(arguments):
@@ -107,30 +134,21 @@ def main(arguments):
     if arguments == ["--list"]:
         print("\n".join(subjects.SUBJECTS + OTHERS))
         return 0
-    build, subject = (arguments + ["build", ""][len(arguments):])[:2]
-    build = os.path.abspath(build)
+    build, *wanted = arguments or ["build"]
+    subject = " ".join(wanted)
     chosen = [run for run in subjects.RUNS if subject in ("", run.subject, run.name)]
     scaled = subject in ("", "scaling")
-    alone = subject == "native"  # nothing else is to run meanwhile
-    if len(arguments) > 2 or not (chosen or scaled or alone):
-        print(f"bench: there is no subject {subject!r}: {' '.join(subjects.SUBJECTS + OTHERS)}", file=sys.stderr)
+    if not (chosen or subject in OTHERS):
+        print(f"bench: there is no subject {subject!r}, but {' '.join(subjects.SUBJECTS + OTHERS)}", file=sys.stderr)
         return 2
-    folder = os.path.join(build, "bench", "out")
-    os.makedirs(folder, exist_ok=True)
     try:
-        if alone:
-            print(native.text(native.measure(build)))
-            return 0
-        run_all(build, folder, chosen, scaled)
-        if subject == "scaling":
-            print(results.scaling_table(results.load_scaling(folder)))
-        elif subject:
-            print(results.tables(folder, chosen))
-        else:
-            results.write(build, folder)
-    except (Failed, figures.Unreadable, OSError, subprocess.SubprocessError) as error:
-        print(error, file=sys.stderr)
+        bench(os.path.abspath(build), subject, chosen, scaled)
+    except (Failed, figures.Unreadable, profile.NotCounted, OSError, subprocess.SubprocessError) as error:
+        print(f"bench: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

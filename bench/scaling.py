@@ -5,7 +5,7 @@
 Runs `cycles` (bench/programs) on the reference kernel with 1, 2 and 4 workers on as many CPUs, each on memory of its
 own, with the plugin of profile.py. What a run with more rounds executes more, on all CPUs together, is the operations'.
 Told apart are, by function: waiting until other CPUs have flushed, asking them and serving what they ask, and all the
-rest, which should be what one CPU executes.
+rest, which should be what one CPU executes: otherwise the exit status is 1.
 """
 import bisect
 import collections
@@ -83,18 +83,21 @@ def measure(build, cycles=CYCLES):
 
 
 def main(build, *cycles):
-    """Exit status: 1 when the paths themselves execute more than the limit."""
-    bad = 0
-    print(f"{'operation':34} CPUs     total   waiting     flush      rest   without waiting")
-    one = 0
+    """Exit status."""
+    bad, one = 0, 0
+    print(f"{'operation':34} CPUs     total   waiting     flush      rest  its share  without waiting")
     for r in measure(os.path.abspath(build), cycles or CYCLES):
         one = r.total if r.cpus == 1 else one
-        print(f"{r.how + '/' + r.cycle:34} {r.cpus:4} {r.total:9.0f} {r.waiting:9.0f} {r.flush:9.0f} {r.rest:9.0f}   "
-              f"{r.share:.3f}",
-              flush=True)
-        bad += r.cpus > 1 and r.rest > LIMIT * one
+        print(f"{r.how + '/' + r.cycle:34} {r.cpus:4} {r.total:9.0f} {r.waiting:9.0f} {r.flush:9.0f} {r.rest:9.0f}"
+              f"      {r.rest / one:.3f}            {r.share:.3f}", flush=True)
+        bad += r.rest > LIMIT * one
     return bad > 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    if len(sys.argv) < 2 or not set(sys.argv[2:]) <= set(CYCLES):
+        sys.exit(f"usage: scaling.py BUILD [CYCLE...]; CYCLE is one of {' '.join(CYCLES)}")
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except profile.NotCounted as error:
+        sys.exit(f"scaling: {error}")

@@ -13,6 +13,7 @@ from harness import ACCEL, check, clip, finish, vmtree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "bench"))
 import figures  # noqa: E402
 import plot  # noqa: E402
+import results  # noqa: E402
 import subjects  # noqa: E402
 import targets  # noqa: E402
 
@@ -59,7 +60,25 @@ def medians():
     check("medians", [kept.vmtree[0].value, kept.linux[0].value] == [7, 14], kept)
 
 
+def missed(raised=None, value=0.0):
+    """How many targets are not met when all are just met, but for one row that costs `value` of Linux."""
+    linux = [figures.Line(row.name, 1000.0, "ns") for row in targets.ROWS]
+    # The row without a target is next to nothing, so that the mean has room.
+    shares = [value if row.name == raised else row.share or 0.001 for row in targets.ROWS]
+    vmtree = [line._replace(value=share * 1000) for line, share in zip(linux, shares)]
+    return results.held(list(zip(vmtree, linux)), linux).count(results.MISSED)
+
+
+def verdicts():
+    """Cases: a target that is missed is shown as missed, and so is the mean."""
+    check("all targets met", missed() == 0, missed())
+    for row in targets.ROWS:
+        value = row.share + 0.001 if row.share else 1000.0  # of the row without a target the mean tells
+        check(f"missed: {row.name}", missed(row.name, value) == 1, missed(row.name, value))
+
+
 medians()
+verdicts()
 for line in ("mmap 12", "mmap twelve ns", "mmap 12 miles", "mmap and more 12 ns"):
     refuses(line)
 prints(2, "five", "2", "threads")
