@@ -25,11 +25,11 @@ def _both(kept, prefixes):
 def _shares(kept):
     rows = zip(kept["figures"].vmtree, kept["figures"].linux, targets.ROWS)
     shares = [(vmtree.name, vmtree.value / linux.value, row.share) for vmtree, linux, row in rows]
-    return plot.bars("Instructions of an operation as a share of Linux's (red: at most)", shares, 1)
+    return plot.bars("Instructions as a share of Linux's (red line: at most; orange: above it)", shares, 1)
 
 
 def _ranges(kept, kind, names):
-    return plot.lines(f"Cost against range size, {kind}", "size of the range", "instructions",
+    return plot.lines(f"Cost against range size, {kind}", "size of the range", "instructions, whole range",
                       _both(kept["ranges"], [(f"{kind}/{name}", name) for name in names]))
 
 

@@ -5,6 +5,7 @@ import math
 
 WIDTH, HEIGHT = 790, 420
 LEFT, RIGHT, TOP, BOTTOM = 90, 215, 44, 56
+MARKED = 16  # up to as many points are marked: between them nothing was measured
 COLOURS = ("#1b6ca8", "#d1495b", "#3a7d44", "#e09f3e", "#6c4f99", "#4a4a4a", "#2a9d8f", "#9c6644")
 
 
@@ -91,9 +92,9 @@ def lines(title, x_name, y_name, series, x_base=2, y_base=10, x_text=short_bytes
         colour, dash = COLOURS[colour % len(COLOURS)], ' stroke-dasharray="6 4"' if dashed else ""
         path = "L".join(f"{x_axis.place(x):.1f} {y_axis.place(y):.1f}" for x, y in points)
         out.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
-        if len(points) == 1:  # a path of one point is not to be seen
-            x, y = points[0]
-            out.append(f'<circle cx="{x_axis.place(x):.1f}" cy="{y_axis.place(y):.1f}" r="3" fill="{colour}"/>')
+        if len(points) <= MARKED:
+            out += [f'<circle cx="{x_axis.place(x):.1f}" cy="{y_axis.place(y):.1f}" r="3" fill="{colour}"/>'
+                    for x, y in points]
         y = TOP + 12 + 18 * i
         out.append(f'<path d="M{WIDTH - RIGHT + 12} {y - 4}h26" stroke="{colour}" stroke-width="2"{dash}/>')
         out.append(text(WIDTH - RIGHT + 44, y, name, "start"))
@@ -101,7 +102,8 @@ def lines(title, x_name, y_name, series, x_base=2, y_base=10, x_text=short_bytes
 
 
 def bars(title, rows, mark):
-    """Shares: `rows` of (name, share, target or None); a line at each target and one at `mark`."""
+    """Shares: `rows` of (name, share, target or None); a line at each target and one at `mark`. What is above its
+    target has another colour."""
     left, line = 330, 24
     height = TOP + line * len(rows) + 30
     axis = Axis([0, mark] + [share for _, share, _ in rows], left, WIDTH - 60, 0)
@@ -109,9 +111,10 @@ def bars(title, rows, mark):
     for i, (name, share, target) in enumerate(rows):
         y = TOP + line * i
         out.append(text(left - 8, y + 15, name, "end"))
+        colour = COLOURS[3 if target and share > target else 0]
         out.append(f'<rect x="{left}" y="{y + 4}" width="{axis.place(share) - left:.1f}" height="{line - 8}" '
-                   f'fill="{COLOURS[0]}"/>')
-        out.append(text(WIDTH - 12, y + 15, f"{share:.2f}", "end"))
+                   f'fill="{colour}"/>')
+        out.append(text(WIDTH - 12, y + 15, f"{share:.3f}", "end"))
         if target:
             at = axis.place(target)
             out.append(f'<path d="M{at:.1f} {y + 1}v{line - 2}" stroke="{COLOURS[1]}" stroke-width="2"/>')
