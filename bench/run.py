@@ -81,8 +81,9 @@ def compare(build, folder, run):
 
 def scale(build, folder):
     """The same operations on several CPUs, without Linux."""
+    measured = [row._asdict() for row in scaling.measure(build)]
     with open(os.path.join(folder, "scaling.json"), "w", encoding="utf-8") as file:
-        json.dump([row._asdict() for row in scaling.measure(build)], file)
+        json.dump(measured, file)
 
 
 def timed(name, action, progress):

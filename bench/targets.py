@@ -17,7 +17,7 @@ RADIXVM_MAP_UNMAP = 2366  # mmap of one page and munmap, untouched, which `progr
 ENTRY = "audit, seccomp, tracing, an offset of the stack: also in each row with a call below"
 AREA = "security hooks, performance events, clearing what it allocates for an area"
 PAGES = "accounting to groups, lists for reclaim (it swaps nothing), memory policies"
-FORK = "security hooks, groups, namespaces and accounting of processes; for each page " + PAGES
+FORK = "security hooks, groups, namespaces and accounting of processes; for each page: " + PAGES
 
 ROWS = [
     Row("getppid (system call alone)", None, (121, 0), 0, ENTRY),

@@ -66,6 +66,16 @@ static void touched(size_t size)
 		figure((double)spent[i] / rounds, "ns", "touched/%s/%lu", names[i], size);
 }
 
+// Nothing between the two, and one clock for all.
+static void at_once(size_t size)
+{
+	uint64_t t = now();
+
+	for (unsigned i = 0; i < 100 * ROUNDS; i++)
+		unmap(map(size), size);
+	figure((double)since(t) / (100 * ROUNDS), "ns", "untouched/mmap-munmap/%lu", size);
+}
+
 // A range that is half of another: a kernel whose tables describe it pays for where it begins and ends.
 static void halves(size_t size)
 {
@@ -92,6 +102,7 @@ int main(void)
 {
 	for (size_t size = PAGE; size <= 32 * TIB; size *= 8)
 		untouched(size);
+	at_once(PAGE);
 	halves(64 * MIB);
 	halves(TIB);
 	for (size_t size = PAGE; size <= 64 * MIB; size *= 4)
