@@ -128,6 +128,14 @@ def figure_table(kept):
     return table(("figure", "unit", "vmtree", "Linux", "share"), rows) if rows else ""
 
 
+def behind(kept):
+    """Where Linux executes less."""
+    rows = [(f"{name}: {ours.name}", number(ours.value), number(theirs.value), share(ours.value, theirs.value))
+            for name, one in kept.items() for ours, theirs in zip(one.vmtree, one.linux)
+            if ours.unit == "ns" and ours.value > 1.05 * theirs.value]
+    return table(("figure, instructions", "vmtree", "Linux", "share"), rows) if rows else "Nowhere."
+
+
 def report_table(runs, kept):
     """What `vmtree compare` says of each run."""
     rows = []
@@ -243,7 +251,8 @@ def write(build, folder):
     in_process = native.measure(build)
     names = pictures.draw(os.path.join(HERE, "results"), kept, in_process)
     parts = [HEAD.strip(), "## Versions", versions(kept), "## Targets", missed(checked), beside_linux, BARE, left,
-             "## RadixVM", beside_radixvm, RADIXVM, "## Plots"]
+             "## RadixVM", beside_radixvm, RADIXVM, "## Where Linux executes less", "By more than 5 %.", behind(kept),
+             "## Plots"]
     parts += [f"![{title}](results/{name})" for name, title in names]
     parts += ["## Several CPUs", SCALING, scaled, "## Subjects", tables(folder, subjects.RUNS)]
     parts += ["## Native: the library in a process on the machine that ran this", native.text(in_process)]
