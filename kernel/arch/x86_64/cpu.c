@@ -16,7 +16,7 @@ bool smap_on; /* read by assembly: STAC and CLAC exist */
 bool slow_strings = true; /* read by assembly: use loops instead of string instructions */
 bool fast_string_bytes;   /* read by assembly: but those of bytes for a whole page (ERMS) */
 
-static unsigned int online = 1;
+unsigned int cpus_online = 1;
 
 struct tss {
 	uint32_t reserved0;
@@ -39,14 +39,9 @@ _Static_assert(offsetof(struct percpu, current) == PERCPU_CURRENT, "asm.h");
 _Static_assert(offsetof(struct percpu, kernel_rsp) == PERCPU_KERNEL_RSP, "asm.h");
 _Static_assert(offsetof(struct percpu, user_rsp) == PERCPU_USER_RSP, "asm.h");
 
-unsigned int cpu_count(void)
-{
-	return online;
-}
-
 void cpu_count_set(unsigned int n)
 {
-	online = n;
+	cpus_online = n;
 }
 
 void cpu_set_early(unsigned int id)

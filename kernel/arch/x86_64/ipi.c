@@ -4,8 +4,8 @@
  *
  * Each CPU has one request, used by it alone while preemption is off, and an inbox: a mask of CPUs
  * whose requests it has to serve. A caller fills its request, sets its bit in each target's inbox
- * and sends the IPI; a target takes the whole inbox, runs the requests, and clears its own bit in
- * `todo` of each. The caller waits for todo == 0 with interrupts on, so it serves others meanwhile.
+ * and sends the IPI; a target takes the whole inbox, runs the requests, and counts itself off each
+ * one's `todo`. The caller waits for todo == 0 with interrupts on, so it serves others meanwhile.
  *
  * On a host with fewer processors than this machine has CPUs, a caller that only spins may keep the
  * very CPU that it waits for from running. So after a while it halts, and who finishes last wakes it.
@@ -22,7 +22,7 @@
 struct call_request {
 	void (*fn)(void *arg);
 	void *arg;
-	_Atomic(cpumask_t) todo; /* targets that have not finished */
+	_Atomic(unsigned int) todo; /* how many targets have not finished */
 	atomic_bool halted; /* the caller sleeps: the last target sends it an IPI */
 } __cacheline;
 
@@ -44,11 +44,10 @@ void ipi_serve(void)
 		struct call_request *q = &requests[caller];
 
 		from &= from - 1;
-		this_cpu()->nr_ipi_calls++;
+		gs_count(nr_ipi_calls);
 		q->fn(q->arg);
 		/* Release: what fn did is seen by the caller, who loads todo with acquire. */
-		if (atomic_fetch_and_explicit(&q->todo, ~CPU_BIT(self), memory_order_release) !=
-		    CPU_BIT(self))
+		if (atomic_fetch_sub_explicit(&q->todo, 1, memory_order_release) != 1)
 			continue;
 		/* Pairs with the fence in halt_until_done: we see halted, or it sees todo == 0. */
 		atomic_thread_fence(memory_order_seq_cst);
@@ -63,6 +62,15 @@ void ipi_call_interrupt(void)
 	ipi_serve();
 }
 
+static unsigned int mask_count(cpumask_t mask)
+{
+	unsigned int count = 0;
+
+	for (; mask; mask &= mask - 1)
+		count++;
+	return count;
+}
+
 static void send_calls(cpumask_t others, unsigned int self)
 {
 	for (cpumask_t m = others; m; m &= m - 1) {
@@ -71,9 +79,10 @@ static void send_calls(cpumask_t others, unsigned int self)
 		/*
 		 * Release: request and everything before it become visible with the bit (acquire in
 		 * ipi_serve). When a bit was there already its sender's IPI is on the way, and the
-		 * target empties the inbox when it comes.
+		 * target empties the inbox when it comes. Our own is not there, for our last request
+		 * is done; so to add is to set it, in one instruction that tells what was there.
 		 */
-		if (atomic_fetch_or_explicit(&inboxes[cpu].from, CPU_BIT(self), memory_order_release) == 0)
+		if (atomic_fetch_add_explicit(&inboxes[cpu].from, CPU_BIT(self), memory_order_release) == 0)
 			apic_send(percpus[cpu].apic_id, VECTOR_CALL);
 	}
 }
@@ -92,10 +101,12 @@ static void halt_until_done(struct call_request *q)
 
 static void wait_done(struct call_request *q)
 {
-	uint64_t spin_until = ktime_ns() + SPIN_NS;
+	uint64_t spin_until = 0;
 
 	/* Acquire pairs with the release in ipi_serve. */
 	while (atomic_load_explicit(&q->todo, memory_order_acquire)) {
+		if (!spin_until)
+			spin_until = ktime_ns() + SPIN_NS;
 		if (ktime_ns() < spin_until)
 			cpu_relax();
 		else
@@ -118,7 +129,7 @@ void ipi_call(cpumask_t mask, void (*fn)(void *arg), void *arg)
 		q->fn = fn;
 		q->arg = arg;
 		/* Relaxed: published by the release in send_calls. */
-		atomic_store_explicit(&q->todo, others, memory_order_relaxed);
+		atomic_store_explicit(&q->todo, mask_count(others), memory_order_relaxed);
 		send_calls(others, self);
 	}
 	if (mask & CPU_BIT(self)) {

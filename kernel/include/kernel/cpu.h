@@ -54,7 +54,12 @@ struct cpu_features {
 extern struct cpu_features cpu_features;
 
 /* CPUs that run, fixed before kernel_main: ids 0 to cpu_count() - 1, all online. */
-unsigned int cpu_count(void);
+extern unsigned int cpus_online;
+
+static inline unsigned int cpu_count(void)
+{
+	return cpus_online;
+}
 
 static inline cpumask_t cpu_all(void)
 {
