@@ -196,11 +196,9 @@ static void invalidate(struct tlb_cpu *c, const struct tlb_request *request)
 }
 
 /* On each CPU that the flush names. Interrupts are off: one sees all of an access or nothing of it. */
-static void flush_here(void *arg)
+static inline void flush_on(struct tlb_cpu *c, const struct tlb_request *request)
 {
-	const struct tlb_request *request = arg;
 	const struct vmt_flush *flush = request->flush;
-	struct tlb_cpu *c = &tlb[cpu_id()];
 	struct tlb_slot *s = &c->slots[c->slot];
 
 	if (unlikely(loaded_here(c) != flush->space_owner))
@@ -215,6 +213,12 @@ static void flush_here(void *arg)
 		s->generation = flush->generation;
 }
 
+static void flush_here(void *arg)
+{
+	flush_on(&tlb[cpu_id()], arg);
+}
+
+/* Interrupts are on, as wherever the library is called: while it waits, this CPU serves others. */
 void vmt_port_flush(void *port, const struct vmt_flush *flush)
 {
 	struct tlb_request request = {flush, flush_pages(flush)};
@@ -223,11 +227,10 @@ void vmt_port_flush(void *port, const struct vmt_flush *flush)
 
 	(void)port;
 	if (!others) {
-		uint64_t flags = irq_save();
-
+		irq_disable();
 		c->flush_local++;
-		flush_here(&request);
-		irq_restore(flags);
+		flush_on(c, &request);
+		irq_enable();
 		return;
 	}
 	c->flush_ipi++;
