@@ -63,7 +63,7 @@ locking:
 // A child whose slot the range touches.
 #define BELOW(k) (middle != 0 && (k -> last >= f[middle].base + 2 : start < f[middle].base + 2) -> ENTRY(middle, k) : 0)
 
-// src/tree/txn.h: txn_lock_below: for (unsigned slot = fmt_index(start, node->level); slot <= end; slot++) {
+// src/tree/txn.h: txn_lock_below: for (; at.slot <= end; tables_next(&at)) {
 // The gate, then what is below: one lock in a step.
 inline lock_below() {
 	atomic {
@@ -241,7 +241,8 @@ inline commit_folds() {
 	fi
 }
 
-// src/tree/fold.h: txn_commit: txn_release(txn, txn->node[--txn->held]);
+// src/tree/fold.h: txn_commit: txn_release(txn, node);
+// src/tree/fold.h: txn_commit_all: txn_release(txn, txn->node[--txn->held]);
 // src/tree/fold.h: txn_commit_all: txn_release(txn, txn->parent[--txn->parents]);
 inline release_all() {
 	do

@@ -139,7 +139,7 @@ static bool advice_known(int advice)
 }
 
 /* A range that may be empty, wrong or reach out of what programs have; or other advice. */
-static long advise_other(uint64_t start, uint64_t len, int advice, advice_fn *fn)
+static __noinline long advise_other(uint64_t start, uint64_t len, int advice, advice_fn *fn)
 {
 	struct mm *mm = current()->mm;
 	uint64_t length = ALIGN_UP(len, PAGE_SIZE), end = start + length, inside;

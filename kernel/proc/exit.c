@@ -132,9 +132,8 @@ static void orphan_children(struct process *p)
 
 	list_for_each_safe(child, next, &p->children, sibling)
 	{
-		child->parent = &init_process;
 		list_del(&child->sibling);
-		list_add_tail(&init_process.children, &child->sibling);
+		tree_set_parent(child, &init_process);
 		if (child->pdeath_signal)
 			signal_send_process(child, child->pdeath_signal, NULL);
 		if (child->zombie)

@@ -38,6 +38,9 @@ unsigned int thread_objects(void); /* how many there are, those of dead tasks in
 int tree_add_thread(struct thread *t);
 int tree_add_process(struct process *p, struct process *parent, struct thread *leader);
 
+/* Makes it the last child of `parent`; it is nobody's before. Tree lock held. */
+void tree_set_parent(struct process *p, struct process *parent);
+
 /* The thread ends: off all lists. Tree lock and p->lock held. */
 void tree_remove_thread(struct thread *t);
 

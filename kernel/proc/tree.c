@@ -249,6 +249,14 @@ int tree_add_thread(struct thread *t)
 	return 0;
 }
 
+void tree_set_parent(struct process *p, struct process *parent)
+{
+	p->parent = parent;
+	/* Relaxed: see sys_getppid. */
+	atomic_store_explicit(&p->ppid, parent->pid, memory_order_relaxed);
+	list_add_tail(&parent->children, &p->sibling);
+}
+
 int tree_add_process(struct process *p, struct process *parent, struct thread *leader)
 {
 	pid_t pid = pid_alloc();
@@ -256,8 +264,7 @@ int tree_add_process(struct process *p, struct process *parent, struct thread *l
 	if (!pid)
 		return -EAGAIN;
 	p->pid = pid;
-	p->parent = parent;
-	list_add_tail(&parent->children, &p->sibling);
+	tree_set_parent(p, parent);
 	list_add_tail(&tree_all, &p->all_link);
 	list_add_tail(bucket(pids, pid), &p->pid_link);
 	process_get(p); /* the tree's */

@@ -25,18 +25,19 @@ static void count_missing(uint64_t number)
 	}
 }
 
-static bool is_restart(long result)
+/* One of four near to each other, so that most results need one comparison. */
+static inline bool is_restart(long result)
 {
-	return result == -ERESTARTSYS || result == -ERESTARTNOINTR || result == -ERESTARTNOHAND ||
-	       result == -ERESTART_RESTARTBLOCK;
+	return unlikely(result >= -ERESTART_RESTARTBLOCK && result <= -ERESTARTSYS) &&
+	       (result == -ERESTARTSYS || result == -ERESTARTNOINTR ||
+		       result == -ERESTARTNOHAND || result == -ERESTART_RESTARTBLOCK);
 }
 
 void syscall_dispatch(struct regs *r)
 {
-	uint64_t number = (uint32_t)r->error;
+	uint64_t number = r->error;
 	long result;
 
-	r->error = number;
 	gs_count(nr_syscalls);
 	if (unlikely(number >= SYSCALL_MAX || !syscall_table[number])) {
 		count_missing(number);
@@ -48,7 +49,7 @@ void syscall_dispatch(struct regs *r)
 	 * The way to user mode is what restarts a call. The signal that broke the wait may have
 	 * gone to another thread since, so pass there in any case.
 	 */
-	if (unlikely(is_restart(result)) && r->vector == REGS_VECTOR_SYSCALL)
+	if (is_restart(result) && r->vector == REGS_VECTOR_SYSCALL)
 		task_notify(current(), WORK_SIGNAL);
 }
 

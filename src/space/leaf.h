@@ -121,17 +121,14 @@ static inline void leaf_clear(struct txn *txn, struct vmt_node *node, unsigned s
 		leaf_clear_huge(txn, pa, node->level);
 }
 
-// Clears slots [first, last] of a node that is held exclusively. Tables are left alone.
-static void leaf_zap(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, enum zap what)
+static void leaf_zap_entries(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, enum zap what)
 {
+	unsigned left = node_live(node);
+	uint64_t e;
 	int gone = 0;
 
-	if (node_live(node) == 0)
-		return;
-	for (unsigned slot = first; slot <= last; slot++) {
-		uint64_t e = entry_load(node, slot);
-
-		if (!e || fmt_is_table(e, node->level))
+	for (unsigned slot = first; (e = entry_next(node, &slot, last, &left)); slot++) {
+		if (fmt_is_table(e, node->level))
 			continue;
 		if (fmt_holds_frame(e, node->level)) {
 			leaf_clear(txn, node, slot, 0);
@@ -145,6 +142,13 @@ static void leaf_zap(struct txn *txn, struct vmt_node *node, unsigned first, uns
 		gone++;
 	}
 	node_add_live(node, -gone);
+}
+
+// Clears slots [first, last] of a node that is held exclusively. Tables are left alone.
+static inline void leaf_zap(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, enum zap what)
+{
+	if (node_live(node) > 0)
+		leaf_zap_entries(txn, node, first, last, what);
 }
 
 // The entry for a page with these attributes. `write`: hardware may write it now.
@@ -205,6 +209,18 @@ static void leaf_drop_copy(struct vmt_tree *tree, struct vmt_data *data)
 		return;
 	atomic_store_explicit(&data->copy, NULL, memory_order_relaxed);
 	secondaries_lost(tree) ? quarantine_device(tree->vmt, copy) : device_unref(copy);
+}
+
+// Is it a page that this entry alone holds, and nothing else is known of it: no object's, not lazily freed, without a
+// copy in device memory? Most are. One that is not may be the entry's alone all the same: see leaf_is_exclusive.
+static inline bool frame_is_plain(const struct vmt_tree *tree, uint64_t pa)
+{
+	struct vmt_data *data = data_of_frame(tree->port, pa);
+
+	// Relaxed and acquire as in frame_is_exclusive and leaf_drop_copy. Who has pinned it has a reference.
+	return data && pa != tree->vmt->zero_pa && !atomic_load_explicit(&data->flags, memory_order_relaxed) &&
+	       atomic_load_explicit(&data->refs, memory_order_acquire) == 1 &&
+	       !atomic_load_explicit(&data->copy, memory_order_relaxed);
 }
 
 // Before an entry comes to allow what it did not: a CPU to use a page that was hidden from it, or anybody (`write`) to

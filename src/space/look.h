@@ -3,10 +3,11 @@
 #ifndef VMT_SPACE_LOOK_H
 #define VMT_SPACE_LOOK_H
 
-// The run of slots with one id that begins at `addr`, within one table. `attr`, `object`, `base` describe it.
+// The run of slots with one id in which `addr` lies, as far as one table knows. `attr`, `object`, `base` describe it.
 struct id_run {
 	uint32_t id;
 	uint64_t start, end;
+	bool starts, ends;	// something else comes before it, and after it, in that table
 	uint32_t attr;
 	struct vmt_object *object;
 	uint64_t base;
@@ -26,18 +27,41 @@ static struct vmt_node *look_unclaimed(struct vmt_tree *tree, uint64_t addr, boo
 	}
 }
 
+// The first slot of the run of slots with one id, and without tables, that `slot` ends.
+static unsigned look_first(const struct vmt_node *node, unsigned slot)
+{
+	uint32_t id = slot_id(node, slot);
+
+	while (slot > 0 && slot_id(node, slot - 1) == id && !slot_is_table(node, slot - 1))
+		slot--;
+	return slot;
+}
+
+// Does the slot, if no table hangs there, say something else than a run of `id`, which it is not part of? Two ids of
+// objects may (runs_join), and what is claimed will say something else.
+static bool look_differs(const struct vmt_node *node, unsigned slot, uint32_t id)
+{
+	uint32_t other = slot_id(node, slot);
+
+	return !slot_is_table(node, slot) && !(other & id & ID_COUNTED) && other != ID_CLAIM;
+}
+
 // With `keep` the caller gets a reference on the object: the pin keeps the id, and the id keeps the object.
 static void look_ids(struct vmt_tree *tree, uint64_t addr, struct id_run *run, bool keep, bool wait)
 {
 	struct vmt_node *node = look_unclaimed(tree, addr, wait);
-	unsigned slot = fmt_index(addr, node->level), end = slot;
-	uint64_t last = (tree->end < node_end(node) ? tree->end : node_end(node)) - 1;
+	unsigned slot = fmt_index(addr, node->level), end = slot, last;
 
+	last = fmt_index((tree->end < node_end(node) ? tree->end : node_end(node)) - 1, node->level);
 	run->id = slot_id(node, slot);
-	while (end < fmt_index(last, node->level) && slot_id(node, end + 1) == run->id && !slot_is_table(node, end + 1))
+	while (end < last && slot_id(node, end + 1) == run->id && !slot_is_table(node, end + 1))
 		end++;
+	if (id_is_mapped(run->id))
+		slot = look_first(node, slot);
 	run->start = slot_base(node, slot);
 	run->end = slot_base(node, end) + fmt_span(node->level);
+	run->starts = slot > 0 && !slot_is_table(node, slot - 1);
+	run->ends = end < last && look_differs(node, end + 1, run->id);
 	run->object = NULL;
 	run->base = 0;
 	run->attr = id_is_mapped(run->id) ? attr_of(tree->vmt, run->id) : 0;
@@ -66,11 +90,8 @@ static uint64_t look_ids_down(struct vmt_tree *tree, uint64_t addr, const struct
 	unsigned slot = fmt_index(addr, node->level);
 	uint64_t start = addr + 1;
 
-	if (slot_id(node, slot) == run->id) {
-		while (slot > 0 && slot_id(node, slot - 1) == run->id && !slot_is_table(node, slot - 1))
-			slot--;
-		start = slot_base(node, slot);
-	}
+	if (slot_id(node, slot) == run->id)
+		start = slot_base(node, look_first(node, slot));
 	look_unpin(tree, node);
 	return start;
 }
@@ -80,7 +101,7 @@ static uint64_t look_start(struct vmt_tree *tree, const struct id_run *run)
 {
 	uint64_t start = run->start;
 
-	while (start > tree->start) {
+	while (start > tree->start && !run->starts) {
 		uint64_t lower = look_ids_down(tree, start - 1, run);
 
 		if (lower >= start)
@@ -105,11 +126,12 @@ static enum vmt_status look_area(struct vmt_space *space, uint64_t addr, struct 
 			break;
 	}
 	run.start = look_start(tree, &run);
-	while (run.end < tree->end) {
+	while (run.end < tree->end && !run.ends) {
 		look_ids(tree, run.end, &next, false, wait);
 		if (!id_is_mapped(next.id) || !runs_join(&run, &next))
 			break;
 		run.end = next.end;
+		run.ends = next.ends;
 	}
 	*area = (struct vmt_area){
 		.start = run.start,

@@ -377,11 +377,48 @@ static enum vmt_status protect_prepare(struct txn *txn, void *arg)
 	return VMT_OK;
 }
 
+// Puts `next`, which was made of `*e`, in its place. False: hardware has set bits there meanwhile, and `*e` is what it
+// says now.
+static inline bool protect_swap(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t *e, uint64_t next)
+{
+	if (!HOLDS(SWAP_PROTECT))
+		*e = entry_load(node, slot);
+	// Acquire-release as in entry_exchange; the caller's loop, for the hardware may set bits meanwhile
+	// (races.md 19).
+	if (!atomic_compare_exchange_weak_explicit(&node->table[slot], e, next, memory_order_acq_rel,
+						   memory_order_relaxed))
+		return false;
+	vmt_port_publish(txn->port, &node->table[slot], 1);
+	return true;
+}
+
+static inline void protect_flush(struct txn *txn, const struct vmt_node *node, unsigned slot)
+{
+	uint64_t addr = slot_base(node, slot);
+
+	if (HOLDS(FLUSH_PROTECT))
+		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
+}
+
+// A leaf that CPUs see gets these permissions. Who has to be asked before it allows more has been asked.
+static inline void protect_leaf(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t e, vmt_prot prot)
+{
+	uint64_t next;
+
+	do {
+		next = fmt_with_prot(e, prot);
+		if (next == e)
+			return;
+	} while (!protect_swap(txn, node, slot, &e, next));
+	if (fmt_prot(e) & ~fmt_prot(next))
+		protect_flush(txn, node, slot);
+}
+
 // One entry gets the permissions of `attr`. Leaves that become writable do so only where no copy is due.
 static void protect_entry(struct txn *txn, struct vmt_node *node, unsigned slot, uint64_t e, uint32_t attr)
 {
 	bool present = fmt_is_present(e), write;
-	uint64_t addr = slot_base(node, slot), pa = entry_frame(e), next;
+	uint64_t pa = entry_frame(e), next;
 	vmt_prot prot = attr_prot(attr);
 
 	write = prot & VMT_WRITE && ((attr & ATTR_SHARED) || leaf_is_exclusive(txn->tree, pa, node->level));
@@ -393,72 +430,97 @@ static void protect_entry(struct txn *txn, struct vmt_node *node, unsigned slot,
 	}
 	if (prot && !(present && (fmt_prot(e) & VMT_WRITE || !write)))
 		leaf_before_more(txn, node, slot, e, write);
-	if (!prot && !present)
+	if (prot && present) {
+		protect_leaf(txn, node, slot, e, write ? prot : (prot & ~(vmt_prot)VMT_WRITE) | VMT_READ);
+		return;
+	}
+	if (!prot && !present) {
 		entry_flush(txn, node, slot, e); // a secondary may have it for itself
+		return;
+	}
 	do {
-		if (!prot)
-			next = present ? fmt_make_parked(pa, fmt_accessed(e), fmt_dirty(e)) : e;
-		else if (present)
-			next = fmt_with_prot(e, write ? prot : (prot & ~(vmt_prot)VMT_WRITE) | VMT_READ);
+		if (present)
+			next = fmt_make_parked(pa, fmt_accessed(e), fmt_dirty(e));
 		else
 			next = leaf_unparked(txn->tree, e, node->level, attr, write);
-		if (next == e)
-			return;
-		if (!HOLDS(SWAP_PROTECT))
-			e = entry_load(node, slot);
-		// Acquire-release as in entry_exchange; a loop, for the hardware may set bits meanwhile (races.md 19).
-	} while (!atomic_compare_exchange_weak_explicit(&node->table[slot], &e, next, memory_order_acq_rel,
-							memory_order_relaxed));
-	vmt_port_publish(txn->port, &node->table[slot], 1);
-	if (present && (!prot || fmt_prot(e) & ~fmt_prot(next)) && HOLDS(FLUSH_PROTECT))
-		flush_add(&txn->batch.flush, addr, addr + fmt_span(node->level));
+	} while (!protect_swap(txn, node, slot, &e, next));
+	if (present)
+		protect_flush(txn, node, slot);
 }
 
-static void protect_run(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t to,
-			const struct protect *protect)
+// May a leaf get permissions of which nobody has to be asked or told before? Most may: those that let nobody write, and
+// private pages that are nobody else's.
+static inline bool protect_is_plain(const struct vmt_tree *tree, const struct vmt_node *node, uint64_t e, uint32_t attr)
 {
-	uint32_t attr = attr_of(txn->tree->vmt, to);
+	vmt_prot prot = attr_prot(attr);
 
-	if (node_live(node) > 0 && protect->mask & VMT_RWX) {
-		for (unsigned slot = first; slot <= last; slot++) {
-			uint64_t e = entry_load(node, slot);
+	if (!prot || !fmt_is_leaf(e, node->level))
+		return false;
+	return !(prot & VMT_WRITE) || (node->level == 0 && !(attr & ATTR_SHARED) && frame_is_plain(tree, fmt_pa(e)));
+}
 
-			if (e && fmt_holds_frame(e, node->level))
-				protect_entry(txn, node, slot, e, attr);
-			else if (marker_counts(txn->tree->vmt, e))
-				entry_flush(txn, node, slot, e); // what the device may do there
-		}
+// What is there in slots [first, last].
+static void protect_entries(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t attr)
+{
+	vmt_prot prot = attr_prot(attr) & VMT_WRITE ? attr_prot(attr) : attr_prot(attr) | VMT_READ;
+	unsigned left = node_live(node);
+	uint64_t e;
+
+	for (unsigned slot = first; (e = entry_next(node, &slot, last, &left)); slot++) {
+		if (protect_is_plain(txn->tree, node, e, attr))
+			protect_leaf(txn, node, slot, e, prot);
+		else if (fmt_holds_frame(e, node->level))
+			protect_entry(txn, node, slot, e, attr);
+		else if (marker_counts(txn->tree->vmt, e))
+			entry_flush(txn, node, slot, e); // what the device may do there
 	}
-	ids_set_bare(txn, node, first, last, to);
+}
+
+// A run of slots with one id. With `bare` none of them holds a table.
+static void protect_run(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last,
+			const struct protect *protect, bool bare)
+{
+	uint32_t to;
+
+	if (!protect_lookup(protect, slot_id(node, first), &to))
+		vmt_port_fatal(txn->port, "vmtree: protect met an id that it had not inspected");
+	if (node_live(node) > 0 && protect->mask & VMT_RWX)
+		protect_entries(txn, node, first, last, attr_of(txn->tree->vmt, to));
+	if (bare)
+		ids_set(txn, node, first, last, to);
+	else
+		ids_set_bare(txn, node, first, last, to);
+}
+
+static void protect_runs(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last,
+			 const struct protect *protect)
+{
+	struct tables table = tables_begin(node, first, last);
+	unsigned begin = first;
+
+	while (first <= last) {
+		unsigned end = last;
+
+		if (first == table.slot) {
+			tables_next(&table);
+			first++;
+			continue;
+		}
+		if (node->ids)
+			end = ids_run_last(node, first, table.slot - 1);
+		else // one id for all; slots with tables have none of their own, and taking them along needs no array
+			first = begin;
+		protect_run(txn, node, first, end, protect, false);
+		first = end + 1;
+	}
 }
 
 static void protect_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
 {
-	const struct protect *protect = arg;
-	bool tables = node_has_tables(node);
-	unsigned begin = first;
-
-	while (first <= last) {
-		uint32_t from = slot_id(node, first), to;
-		unsigned end = first;
-
-		if (tables && slot_is_table(node, first)) {
-			first++;
-			continue;
-		}
-		if (!node->ids) {
-			// One id for all; slots with tables have none of their own, and taking them along needs no
-			// array.
-			first = begin;
-			end = last;
-		}
-		while (end < last && slot_id(node, end + 1) == from && !(tables && slot_is_table(node, end + 1)))
-			end++;
-		if (!protect_lookup(protect, from, &to))
-			vmt_port_fatal(txn->port, "vmtree: protect met an id that it had not inspected");
-		protect_run(txn, node, first, end, to, protect);
-		first = end + 1;
-	}
+	if ((first == last && !slot_is_table(node, first)) || (!node->ids && !node_has_tables(node)))
+		protect_run(txn, node, first, last, arg, true);
+	else
+		protect_runs(txn, node, first, last, arg);
 }
 
 static bool protect_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
@@ -487,11 +549,14 @@ static const struct range_op protect_op = {
 static enum vmt_status protect_range(struct vmt_space *space, uint64_t addr, uint64_t length, uint32_t mask,
 				     uint32_t set)
 {
-	struct protect protect = {.mask = mask, .set = set};
 	enum vmt_status status;
+	struct protect protect; // the rest is for inspect to say
 	struct watch watch;
 	struct txn txn;
 
+	protect.mask = mask;
+	protect.set = set;
+	protect.count = 0;
 	change_begin(&watch, &txn, space, addr, length, VMT_REASON_PROTECT);
 	status = range_run(&txn, addr, addr + length - 1, &protect_op, &protect, NULL);
 	protect_forget(&txn, &protect);

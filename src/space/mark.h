@@ -88,19 +88,19 @@ static void mark_bare(struct txn *txn, struct vmt_node *node, unsigned first, un
 	}
 }
 
-static void space_mark_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
+SELDOM static void mark_upper(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last,
+			      const struct advise *advise)
 {
-	const struct advise *advise = arg;
-	unsigned tables;
+	unsigned tables = node_has_tables(node) ? mark_fold_tables(txn, node, first, last, advise->marker) : 0;
 
-	if (node->level == 0) {
-		mark_bare(txn, node, first, last, advise);
-		return;
-	}
-	tables = node_has_tables(node) ? mark_fold_tables(txn, node, first, last, advise->marker) : 0;
 	mark_bare(txn, node, first, last, advise);
 	while (tables--) // what mark_fold_tables reported in advance
 		marker_dropped(txn, advise->marker, node->level);
+}
+
+static void space_mark_slots(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
+{
+	(node->level == 0 ? mark_bare : mark_upper)(txn, node, first, last, arg);
 }
 
 static bool space_mark_splits(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)

@@ -51,31 +51,25 @@ static bool window_ids_lowest(struct txn *txn, window_see *see, void *arg)
 // The slots of one node.
 static bool window_ids_node(struct txn *txn, struct vmt_node *node, window_see *see, void *arg)
 {
-	bool tables = node->level > 0 && node_live(node) > 0;
 	uint64_t start = txn->start, last = txn->last;
+	struct tables table;
 	unsigned end;
 
 	range_clamp(node, &start, &last);
 	if (start > last)
 		return true;
 	end = fmt_index(last, node->level);
-	for (unsigned slot = fmt_index(start, node->level); slot <= end;) {
-		uint32_t id = slot_id(node, slot);
+	table = tables_begin(node, fmt_index(start, node->level), end);
+	for (unsigned slot = fmt_index(start, node->level); slot <= end; slot++) {
 		uint64_t from = slot_base(node, slot), to;
 
-		if (tables && fmt_is_table(entry_load(node, slot), node->level)) {
-			slot++;
+		if (slot == table.slot) {
+			tables_next(&table);
 			continue;
 		}
-		if (!node->ids && !tables)
-			slot = end;
-		else
-			while (slot < end && slot_id(node, slot + 1) == id &&
-			       !(tables && fmt_is_table(entry_load(node, slot + 1), node->level)))
-				slot++;
+		slot = ids_run_last(node, slot, table.slot - 1);
 		to = slot_base(node, slot) + fmt_span(node->level) - 1;
-		slot++;
-		if (!see(txn, id, from > start ? from : start, to < last ? to : last, arg))
+		if (!see(txn, slot_id(node, slot), from > start ? from : start, to < last ? to : last, arg))
 			return false;
 	}
 	return true;

@@ -127,13 +127,14 @@ static void txn_commit_all(struct txn *txn)
 // Folds, flushes, unlocks. Nothing that the window took out is reachable by any CPU once this has returned.
 static inline void txn_commit(struct txn *txn)
 {
-	const struct vmt_node *node = txn->node[0];
+	struct vmt_node *node = txn->node[0];
 
 	// One table, which is not empty, and nothing was taken out: most faults. (Only a fold locks parents, and only
 	// what was unlinked retires.)
 	if (txn->held == 1 && !node_is_empty(node) && !txn->batch.taken && !flush_pending(&txn->batch.flush) &&
 	    HOLDS(EMPTY)) {
-		txn_release(txn, txn->node[--txn->held]);
+		txn->held = 0;
+		txn_release(txn, node);
 		vmt_port_preempt_on(txn->port);
 	} else {
 		txn_commit_all(txn);

@@ -48,6 +48,18 @@ static bool slot_is_table(const struct vmt_node *node, unsigned slot)
 	return fmt_is_table(entry_load(node, slot), node->level);
 }
 
+// The last slot up to `last` of the run of slots with one id that begins at `slot`.
+static unsigned ids_run_last(const struct vmt_node *node, unsigned slot, unsigned last)
+{
+	const uint32_t *ids = node->ids;
+
+	if (!ids)
+		return last;
+	while (slot < last && ids[slot + 1] == ids[slot])
+		slot++;
+	return slot;
+}
+
 static bool node_has_tables(const struct vmt_node *node)
 {
 	return node->level > 0 && node_live(node) > 0;
@@ -234,15 +246,11 @@ static void ids_set(struct txn *txn, struct vmt_node *node, unsigned first, unsi
 
 static void ids_set_between(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, uint32_t id)
 {
-	while (first <= last) {
-		unsigned end = first;
+	struct tables table = tables_begin(node, first, last);
 
-		while (end <= last && !slot_is_table(node, end))
-			end++;
-		if (end > first)
-			ids_set(txn, node, first, end - 1, id);
-		first = end + 1;
-	}
+	for (; first <= last; first = table.slot + 1, tables_next(&table))
+		if (table.slot > first)
+			ids_set(txn, node, first, table.slot - 1, id);
 }
 
 // The same for slots among which there may be tables: those are left out.

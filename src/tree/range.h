@@ -89,6 +89,17 @@ struct range_wanted {
 	unsigned tables, arrays;
 };
 
+// Is the locked window one slot, the whole of it, with nothing below? Then there is nothing to
+// split and nowhere to go.
+static inline bool range_is_slot(const struct txn *txn)
+{
+	const struct vmt_node *top = txn->node[0];
+	uint64_t rest = fmt_span(top->level) - 1;
+
+	return !(txn->start & rest) && txn->last == (txn->start | rest) &&
+	       !fmt_run_bits(top->level) && !slot_is_table(top, fmt_index(txn->start, top->level));
+}
+
 static void range_need_below(struct txn *txn, const struct range_op *op, void *arg, unsigned *tables, unsigned *arrays)
 {
 	for (unsigned i = 0; i < txn->held; i++) {
@@ -118,11 +129,10 @@ static inline void range_need(struct txn *txn, const struct range_op *op, void *
 	struct vmt_node *top = txn->node[0];
 
 	*tables = *arrays = 0;
-	if (top->level > 0)
+	if (top->level > 0 && !range_is_slot(txn))
 		range_need_below(txn, op, arg, tables, arrays);
-	else // pages are not split
-		*arrays = op->sets && !top->ids && txn->last - txn->start != fmt_table_span(0) - 1 &&
-			  op->sets(top, arg);
+	else if (op->sets && !top->ids) // nothing is split
+		*arrays = (txn->last - txn->start != fmt_table_span(0) - 1 || top->level > 0) && op->sets(top, arg);
 }
 
 static void node_init(struct vmt_tree *tree, struct vmt_node *node, uint64_t pa, unsigned level, uint64_t base)
@@ -270,15 +280,11 @@ static void range_apply(struct txn *txn, struct vmt_node *node, uint64_t start, 
 		range_split(txn, node, end, start, last);
 	if (first + low + high <= end)
 		op->slots(txn, node, first + low, end - high, arg);
-	if (level == 0 || node_live(node) == 0)
-		return;
-	for (unsigned slot = first; slot <= end; slot++) {
-		uint64_t e = entry_load(node, slot);
-		uint64_t base = slot_base(node, slot), slot_last = base + fmt_span(level) - 1;
+	for (struct tables at = tables_begin(node, first, end); at.slot <= end; tables_next(&at)) {
+		uint64_t base = slot_base(node, at.slot), slot_last = base + fmt_span(level) - 1;
+		struct vmt_node *child = node_of_table(txn->port, fmt_pa(entry_load(node, at.slot)));
 
-		if (fmt_is_table(e, level))
-			range_apply(txn, node_of_table(txn->port, fmt_pa(e)), start > base ? start : base,
-				    last < slot_last ? last : slot_last, op, arg);
+		range_apply(txn, child, start > base ? start : base, last < slot_last ? last : slot_last, op, arg);
 	}
 }
 
@@ -289,6 +295,8 @@ static inline void range_change(struct txn *txn, uint64_t start, uint64_t last, 
 
 	if (node->level == 0 && !fmt_run_bits(0)) // pages are covered whole, and nothing hangs below
 		op->slots(txn, node, fmt_index(start, 0), fmt_index(last, 0), arg);
+	else if (range_is_slot(txn))
+		op->slots(txn, node, fmt_index(start, node->level), fmt_index(start, node->level), arg);
 	else
 		range_apply(txn, node, start, last, op, arg);
 }
@@ -299,18 +307,24 @@ static inline enum vmt_status range_look(struct txn *txn, const struct range_op 
 					 struct range_wanted *wanted)
 {
 	enum vmt_status status;
+	unsigned tables, arrays;
 
-	*wanted = (struct range_wanted){.claim = range_meets_claim(txn)};
-	if (wanted->claim)
+	if (range_meets_claim(txn)) {
+		*wanted = (struct range_wanted){.claim = true};
 		return VMT_ERR_RETRY;
+	}
 	status = op->inspect ? op->inspect(txn, arg) : VMT_OK;
-	wanted->prepare = status == VMT_ERR_RETRY;
-	if (status != VMT_OK)
+	if (status != VMT_OK) {
+		*wanted = (struct range_wanted){.prepare = status == VMT_ERR_RETRY};
 		return status;
-	range_need(txn, op, arg, &wanted->tables, &wanted->arrays);
-	if (wanted->arrays > txn->pool.arrays)
+	}
+	range_need(txn, op, arg, &tables, &arrays);
+	if (arrays > txn->pool.arrays)
 		pool_take_spare(txn->tree, &txn->pool);
-	return wanted->tables <= txn->pool.tables && wanted->arrays <= txn->pool.arrays ? VMT_OK : VMT_ERR_RETRY;
+	if (tables <= txn->pool.tables && arrays <= txn->pool.arrays)
+		return VMT_OK;
+	*wanted = (struct range_wanted){.tables = tables, .arrays = arrays};
+	return VMT_ERR_RETRY;
 }
 
 // With nothing held: waits for what it met, or gets what it was short of.

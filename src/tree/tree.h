@@ -311,4 +311,87 @@ static inline bool node_is_empty(const struct vmt_node *node)
 	return node_live(node) == 0 && !node->ids;
 }
 
+// ---- What is in a node: the entries that are not empty, and its tables, in the order of slots ---------------------
+//
+// Most entries of upper tables are empty, so that looking at each would be most of what an operation on a large range
+// does. They are looked at a cache line at a time, and not beyond the last one that is not empty: how many there are is
+// known (invariant 1). The node is held, exclusively or by a pin, and as long as a walk is under way no entry that it
+// has not come to is emptied or filled.
+
+// Are these eight entries empty? Relaxed as in entry_load.
+static inline bool entries_are_empty(const _Atomic(uint64_t) *entry)
+{
+	return !(atomic_load_explicit(&entry[0], memory_order_relaxed) |
+		 atomic_load_explicit(&entry[1], memory_order_relaxed) |
+		 atomic_load_explicit(&entry[2], memory_order_relaxed) |
+		 atomic_load_explicit(&entry[3], memory_order_relaxed) |
+		 atomic_load_explicit(&entry[4], memory_order_relaxed) |
+		 atomic_load_explicit(&entry[5], memory_order_relaxed) |
+		 atomic_load_explicit(&entry[6], memory_order_relaxed) |
+		 atomic_load_explicit(&entry[7], memory_order_relaxed));
+}
+
+// The first slot from `slot` to `last` whose entry is not empty, or last + 1.
+static unsigned entries_skip_empty(const struct vmt_node *node, unsigned slot, unsigned last)
+{
+	const _Atomic(uint64_t) *entry = node->table + slot, *end = node->table + last + 1;
+
+	// Up to where a line begins, by lines, and the rest.
+	while (entry < end && (uintptr_t)entry % 64 && !atomic_load_explicit(entry, memory_order_relaxed))
+		entry++;
+	while ((uintptr_t)entry % 64 == 0 && end - entry >= 8 && entries_are_empty(entry))
+		entry += 8;
+	while (entry < end && !atomic_load_explicit(entry, memory_order_relaxed))
+		entry++;
+	return (unsigned)(entry - node->table);
+}
+
+// Goes on from `*slot` to the first slot up to `last` whose entry is not empty, and returns that; 0: there is none.
+// `*left` begins as node_live.
+static inline uint64_t entry_next(const struct vmt_node *node, unsigned *slot, unsigned last, unsigned *left)
+{
+	uint64_t e = 0;
+
+	if (*slot > last || *left == 0)
+		return 0;
+	e = entry_load(node, *slot);
+	if (!e && ++*slot <= last) {
+		*slot = entries_skip_empty(node, *slot, last);
+		e = *slot <= last ? entry_load(node, *slot) : 0;
+	}
+	*left -= e != 0;
+	return e;
+}
+
+struct tables {
+	const struct vmt_node *node;
+	unsigned slot;		// where it has come to: a slot that holds a table, or last + 1
+	unsigned last, left;
+};
+
+static void tables_find(struct tables *tables, unsigned slot)
+{
+	uint64_t e;
+
+	while ((e = entry_next(tables->node, &slot, tables->last, &tables->left)) &&
+	       !fmt_is_table(e, tables->node->level))
+		slot++;
+	tables->slot = e ? slot : tables->last + 1;
+}
+
+static inline void tables_next(struct tables *tables)
+{
+	tables_find(tables, tables->slot + 1);
+}
+
+// The first table in slots [first, last] of the node.
+static inline struct tables tables_begin(const struct vmt_node *node, unsigned first, unsigned last)
+{
+	struct tables tables = {.node = node, .slot = last + 1, .last = last, .left = node_live(node)};
+
+	if (node->level > 0 && tables.left)
+		tables_find(&tables, first);
+	return tables;
+}
+
 #endif

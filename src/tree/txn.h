@@ -189,22 +189,18 @@ SELDOM static struct vmt_node *txn_lock_top_again(struct txn *txn, uint64_t star
 static bool txn_lock_below(struct txn *txn, struct vmt_node *node, uint64_t start, uint64_t last)
 {
 	unsigned end = fmt_index(last, node->level);
+	struct tables at = tables_begin(node, fmt_index(start, node->level), end);
 
-	if (node->level == 0 || node_live(node) == 0)
-		return true;
-	for (unsigned slot = fmt_index(start, node->level); slot <= end; slot++) {
-		uint64_t base = slot_base(node, slot), e = entry_load(node, slot);
-		uint64_t slot_last = base + fmt_span(node->level) - 1;
+	for (; at.slot <= end; tables_next(&at)) {
+		uint64_t base = slot_base(node, at.slot), slot_last = base + fmt_span(node->level) - 1;
 		struct vmt_node *child;
 
-		if (!fmt_is_table(e, node->level))
-			continue;
 		// One path down always fits: a window is never empty.
 		if (txn->held >= TXN_HELD - FMT_TOP && base > txn->start) {
 			txn->last = base - 1;
 			return false;
 		}
-		child = node_of_table(txn->port, fmt_pa(e));
+		child = node_of_table(txn->port, fmt_pa(entry_load(node, at.slot)));
 		lock_exclusive(txn->port, child);
 		txn->node[txn->held++] = child;
 		if (!txn_lock_below(txn, child, start > base ? start : base, last < slot_last ? last : slot_last))
@@ -264,11 +260,22 @@ INLINED void txn_lock_gated(struct txn *txn, uint64_t start, uint64_t last)
 	count(txn->tree, transactions, 1);
 }
 
+// Can any table below the topmost node overlap the range? Most ranges of upper nodes are one slot that holds none.
+static inline bool txn_has_below(const struct vmt_node *top, uint64_t start, uint64_t last)
+{
+	unsigned slot;
+
+	if (top->level == 0)
+		return false;
+	slot = fmt_index(start, top->level);
+	return slot != fmt_index(last, top->level) || fmt_is_table(entry_load(top, slot), top->level);
+}
+
 // Locks [start, last], or a window that begins at start and ends at txn->last.
-static inline void txn_lock(struct txn *txn, uint64_t start, uint64_t last)
+INLINED void txn_lock(struct txn *txn, uint64_t start, uint64_t last)
 {
 	txn_lock_gated(txn, start, last);
-	if (txn->node[0]->level > 0)
+	if (txn_has_below(txn->node[0], start, last))
 		txn_lock_below(txn, txn->node[0], start, last);
 }
 

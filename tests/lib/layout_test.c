@@ -50,6 +50,74 @@ static void huge(struct env *env)
 	lib_expect_bare(env, env->space);
 }
 
+#define SCATTERED 48
+
+// Pages that are alone in their tables are met wherever in these they lie, and none beyond the edges of a request.
+static void scattered(struct env *env)
+{
+	uint64_t length = huge_length(env), base = length, part = length / SCATTERED & ~(PAGE - 1), at[SCATTERED];
+	uint64_t state = env->seed, before;
+	unsigned cut = SCATTERED / 3;
+
+	lib_map(env, base, length, RW, 0);
+	before = lib_tables(env, env->space);
+	for (unsigned i = 0; i < SCATTERED; i++) {
+		at[i] = base + i * part + lib_random(&state) % part / PAGE * PAGE;
+		lib_write(env, at[i], i + 1);
+	}
+	OK(env->ops->protect(env->space, at[cut] + PAGE, base + length - at[cut] - PAGE, VMT_READ));
+	CHECK(env, env->space);
+	for (unsigned i = 0; i < SCATTERED; i++) {
+		IS(sim_write(env->cpu, at[i], 8, i + 1), i > cut ? VMT_ERR_ACCESS : VMT_OK);
+		assert_int_equal(lib_read(env, at[i]), i + 1);
+	}
+	OK(env->ops->protect(env->space, base, length, VMT_READ));
+	for (unsigned i = 0; i < SCATTERED; i++)
+		IS(sim_write(env->cpu, at[i], 8, 0), VMT_ERR_ACCESS);
+	OK(env->ops->protect(env->space, base, length, RW));
+	OK(env->ops->release(env->space, base, at[cut] - base));
+	assert_int_equal(lib_resident(env, env->space), SCATTERED - cut);
+	CHECK(env, env->space);
+	for (unsigned i = 0; i < SCATTERED; i++)
+		assert_int_equal(lib_read(env, at[i]), i < cut ? 0 : i + 1);
+	OK(env->ops->release(env->space, base, length));
+	assert_int_equal(lib_resident(env, env->space), 0);
+	env->ops->reclaim(env->space, 0);
+	assert_int_equal(lib_tables(env, env->space), before);
+	lib_expect_bare(env, env->space);
+}
+
+// Requests that are one slot of a table whose slots all had the same attributes, at each level.
+static void one_slot(struct env *env)
+{
+	for (unsigned level = 1; level + 1 < env->levels; level++) {
+		uint64_t length = span(level + 1), base = length, slot = span(level);
+		struct vmt_area area;
+
+		if (base + length > env->end)
+			break;
+		lib_map(env, base, length, RW, 0);
+		lib_write(env, base, 1); // which brings that table
+		OK(env->ops->protect(env->space, base + 3 * slot, slot, VMT_READ));
+		OK(env->ops->area_find(env->space, base + 3 * slot, &area));
+		assert_true(area.start == base + 3 * slot && area.end == base + 4 * slot && area.prot == VMT_READ);
+		OK(env->ops->area_find(env->space, base + 4 * slot, &area));
+		assert_true(area.start == base + 4 * slot && area.end == base + length && area.prot == RW);
+		CHECK(env, env->space);
+		OK(env->ops->protect(env->space, base + 3 * slot, slot, RW));
+		OK(env->ops->area_find(env->space, base + 3 * slot, &area));
+		assert_true(area.start == base && area.end == base + length && area.prot == RW);
+		OK(env->ops->unmap(env->space, base + 5 * slot, slot));
+		OK(env->ops->guard_install(env->space, base + 7 * slot, slot));
+		IS(sim_write(env->cpu, base + 5 * slot, 8, 1), VMT_ERR_UNMAPPED);
+		IS(sim_write(env->cpu, base + 7 * slot, 8, 1), VMT_ERR_GUARD);
+		lib_map(env, base + 5 * slot, slot, RW, 0);
+		lib_write(env, base + 6 * slot - PAGE, 1);
+		CHECK(env, env->space);
+		lib_expect_bare(env, env->space);
+	}
+}
+
 // A page of a huge mapping costs its chain of tables, which goes with it: at most one chain is kept.
 static void fold_levels(struct env *env)
 {
@@ -402,6 +470,8 @@ int main(int argc, char **argv)
 {
 	static const struct lib_case cases[] = {
 		{.name = "huge mapping", .run = huge},
+		{.name = "scattered pages", .run = scattered},
+		{.name = "one slot", .run = one_slot},
 		{.name = "fold at each level", .run = fold_levels},
 		{.name = "fold while sweeping", .run = fold_sweep},
 		{.name = "one chain is kept", .run = fold_keeps},

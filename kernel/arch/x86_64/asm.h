@@ -11,6 +11,7 @@
 
 #define REGS_SIZE 176
 #define REGS_CS 144
+#define REGS_R11 48
 #define TASK_SAVED_RSP 0
 
 /* Physical page below 1 MiB where the other CPUs start; vector of the start-up IPI. */

@@ -7,6 +7,9 @@
  *    way back to user mode swaps with interrupts off directly before IRETQ or SYSRETQ.
  *  - No instruction between those two can fault: the frame for IRETQ was sanitised by exit_to_user
  *    (user segments, canonical rip), SYSRETQ is used only with a rip below USER_END.
+ *
+ * SYSRETQ leaves where the frame still says what SYSCALL left. Then the registers that C functions
+ * preserve are the program's as they stand, and are not loaded again.
  *  - NMI, #DF, #MC (and #DB out of the kernel) can arrive between entry and SWAPGS, when CS is the
  *    kernel's and GS is the user's. With FSGSBASE a program can give its GS base any value, so its
  *    sign says nothing. They have stacks of their own (IST), at whose top the CPU's struct percpu is
@@ -35,13 +38,8 @@
 	pushq %r15
 .endm
 
-.macro POP_REGS
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbp
-	popq %rbx
+/* What C functions do not preserve. */
+.macro POP_CLOBBERED
 	popq %r11
 	popq %r10
 	popq %r9
@@ -51,6 +49,16 @@
 	popq %rdx
 	popq %rsi
 	popq %rdi
+.endm
+
+.macro POP_REGS
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %rbp
+	popq %rbx
+	POP_CLOBBERED
 .endm
 
 	.text
@@ -158,15 +166,16 @@ FUNCTION syscall_entry
 	pushq %r11
 	pushq $0x33
 	pushq %rcx
+	movl %eax, %eax /* the number has 32 bits */
 	pushq %rax
 	pushq $0x100
 	PUSH_REGS $-ENOSYS
-	xorl %ebp, %ebp
 	movq %rsp, %rdi
 	call syscall_c
 	testb %al, %al
 	jz trap_return
-	POP_REGS
+	addq $REGS_R11, %rsp
+	POP_CLOBBERED
 	movq 40(%rsp), %rsp
 	swapgs
 	sysretq

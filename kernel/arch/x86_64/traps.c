@@ -14,6 +14,7 @@
 
 _Static_assert(sizeof(struct regs) == REGS_SIZE, "asm.h");
 _Static_assert(offsetof(struct regs, cs) == REGS_CS, "asm.h");
+_Static_assert(offsetof(struct regs, r11) == REGS_R11, "asm.h");
 _Static_assert(offsetof(struct task, saved_rsp) == TASK_SAVED_RSP, "asm.h");
 
 struct idt_gate {
@@ -249,6 +250,25 @@ void paranoid_trap(struct regs *r)
 		   current() ? current()->name : "none");
 }
 
+/* What SYSRETQ can give a program; all others go by IRETQ. */
+#define X86_FLAGS_SYSRET (X86_FLAGS_USER & ~(X86_FLAGS_TF | X86_FLAGS_RF))
+
+/*
+ * Does the frame say what SYSCALL left? SYSRETQ loads rip from rcx and flags from r11, and faults
+ * in kernel mode when rip is not canonical; and of the other registers those that the kernel's
+ * functions preserve are not loaded (entry.S). A frame that was filled anew (exec, a signal's
+ * handler, the return from one) is not a system call's any more.
+ */
+static inline bool frame_is_as_left(const struct regs *r)
+{
+	return r->vector == REGS_VECTOR_SYSCALL && r->rcx == r->rip && r->r11 == r->rflags &&
+	       r->rip < USER_END && (r->rflags & ~X86_FLAGS_SYSRET) == (X86_FLAGS_IF | 2);
+}
+
+/*
+ * True: leave by SYSRETQ. Not where there was work to do on the way, which may have changed the
+ * frame.
+ */
 bool syscall_c(struct regs *r)
 {
 	const struct task_ops *ops = current()->ops;
@@ -259,11 +279,8 @@ bool syscall_c(struct regs *r)
 	else
 		syscall_dispatch(r);
 	irq_disable();
+	if (likely(cpu_is_quiet() && !task_has_work() && frame_is_as_left(r)))
+		return true;
 	leave_kernel(r);
-	/*
-	 * SYSRET loads rip from rcx and flags from r11, and faults in kernel mode when rip is not
-	 * canonical. So only where the frame is what SYSCALL left, or looks the same.
-	 */
-	return r->rcx == r->rip && r->r11 == r->rflags && r->rip < USER_END &&
-	       !(r->rflags & (X86_FLAGS_TF | X86_FLAGS_RF));
+	return false;
 }

@@ -75,6 +75,21 @@ static inline cpumask_t cpu_all(void)
 		gs_v; \
 	})
 
+/* Is preemption on, and no other task to run? Both words at once, for the way to user mode. */
+static inline bool cpu_is_quiet(void)
+{
+	uint64_t both;
+
+	_Static_assert(offsetof(struct percpu, preempt_count) % 8 == 0 &&
+			       offsetof(struct percpu, need_resched) ==
+				       offsetof(struct percpu, preempt_count) + 4,
+		"one word");
+	__asm__ volatile("mov %%gs:%c1, %0"
+			 : "=r"(both)
+			 : "i"(offsetof(struct percpu, preempt_count)));
+	return both == 0;
+}
+
 /* One more in a statistic of whatever CPU this is: one instruction, so preemption may be on. */
 #define gs_count(field) \
 	__asm__ volatile("incq %%gs:%c0" ::"i"(offsetof(struct percpu, field)) : "memory", "cc")

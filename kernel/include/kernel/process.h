@@ -72,7 +72,8 @@ struct process {
 	uint64_t start_ns; /* ktime of its creation */
 
 	/* Guarded by the tree lock. */
-	struct process *parent; /* never NULL but for init and after reaping */
+	struct process *parent; /* never NULL but for init and after reaping; tree_set_parent */
+	_Atomic pid_t ppid; /* its pid, read without the lock */
 	struct list children, sibling;
 	struct list all_link; /* all processes, by creation */
 	struct list pid_link;
