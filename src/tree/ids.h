@@ -73,6 +73,26 @@ static void ids_fill(uint32_t *ids, uint32_t id)
 		__builtin_memcpy(&ids[i], &pair, sizeof(pair));
 }
 
+// In an array that has just been made of one id: slots that hold tables name 0.
+static void ids_name_nothing(struct txn *txn, struct vmt_node *node)
+{
+	unsigned entries = node_live(node), breaks = 0;
+	uint32_t *ids = node->ids, before = node->id;
+
+	for (unsigned i = 0; i < FMT_SLOTS && (entries || !before); i++) {
+		uint64_t e = entry_load(node, i);
+
+		entries -= e != 0;
+		if (fmt_is_table(e, node->level))
+			ids[i] = 0;
+		breaks += i && ids[i] != before;
+		before = ids[i];
+	}
+	node->breaks = (uint16_t)breaks;
+	if (node->id & ID_COUNTED && !ids_contain(ids, node->id))
+		id_unuse(txn, node->id); // it was named for slots that all hold tables by now
+}
+
 // Gives the node an array, out of the pool. The caller made sure that there is one.
 static void ids_expand(struct txn *txn, struct vmt_node *node)
 {
@@ -86,14 +106,8 @@ static void ids_expand(struct txn *txn, struct vmt_node *node)
 	node->breaks = 0;
 	count_add(&cpu->count.array_bytes, (int64_t)ARRAY_BYTES);
 	size_changed(txn->tree, cpu, SIZE_ARRAY_BYTES);
-	if (!node_has_tables(node))
-		return;
-	for (unsigned i = 0; i < FMT_SLOTS; i++)
-		if (slot_is_table(node, i))
-			ids[i] = 0;
-	node->breaks = (uint16_t)ids_breaks(ids, 0, FMT_SLOTS - 1);
-	if (node->id & ID_COUNTED && !ids_contain(ids, node->id))
-		id_unuse(txn, node->id); // it was named for slots that all hold tables by now
+	if (node->id && node_has_tables(node))
+		ids_name_nothing(txn, node);
 }
 
 // Back to one id. The array goes to the pool, or to the port when that is full.
