@@ -60,6 +60,31 @@ static void op_map_touch(size_t i)
 	munmap(touched(1), PAGE);
 }
 
+static void op_map_large(size_t i)
+{
+	(void)i;
+	munmap(map(512 * PAGE), 512 * PAGE);
+}
+
+// At an address of the program's choice, with nothing else anywhere near.
+static void op_map_noreplace(size_t i)
+{
+	char *at = (char *)0x200000000000;
+
+	(void)i;
+	if (mmap(at, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != at)
+		exit(1);
+	munmap(at, PAGE);
+}
+
+// Between the first and the third page of the area.
+static void op_move(size_t i)
+{
+	if (mremap(area + i % 2 * 2 * PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, area + (i + 1) % 2 * 2 * PAGE) ==
+	    MAP_FAILED)
+		exit(1);
+}
+
 static void op_write(size_t i)
 {
 	((volatile char *)area)[i * PAGE] = 2;
@@ -104,7 +129,7 @@ static void op_half(size_t i)
 	mprotect(area, (size_t)1 << 39, i % 2 ? PROT_READ | PROT_WRITE : PROT_READ);
 }
 
-// The pages of `area`, touched or not; every how many-th is used; whether a child holds them too.
+// The pages of `area`, touched or not; every how many-th is used, 0: all of it, again; whether a child holds them too.
 static const struct operation {
 	const char *name;
 	void (*run)(size_t i);
@@ -114,6 +139,9 @@ static const struct operation {
 	{"getppid", op_getppid, 1, 0, UNTOUCHED},
 	{"map", op_map, 1, 0, UNTOUCHED},
 	{"map-touch", op_map_touch, 1, 0, UNTOUCHED},
+	{"map-large", op_map_large, 1, 0, UNTOUCHED},
+	{"map-noreplace", op_map_noreplace, 1, 0, UNTOUCHED},
+	{"move", op_move, 3, 0, TOUCHED},
 	{"write", op_write, PAGES, 1, UNTOUCHED},
 	{"read", op_read, PAGES, 1, UNTOUCHED},
 	{"release", op_release, PAGES, 1, TOUCHED},
@@ -147,7 +175,7 @@ static void run(const struct operation *op, size_t count)
 	}
 	since = now();
 	for (size_t i = 0; i < count; i++)
-		op->run(i * op->step);
+		op->run(op->step ? i * op->step : i);
 	printf("%lu\n", now() - since);
 }
 

@@ -35,6 +35,7 @@ const struct sim_ops SIM_OPS_NAME(VMT_FORMAT) = {
 	.fault = vmt_fault,
 	.grow_down = vmt_grow_down,
 	.area_find = vmt_area_find,
+	.area_within = vmt_area_within,
 	.walk = vmt_walk,
 	.translate = vmt_translate,
 	.page_get = vmt_page_get,

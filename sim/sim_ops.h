@@ -67,6 +67,7 @@ struct sim_ops {
 				 struct vmt_fault_info *info);
 	enum vmt_status (*grow_down)(struct vmt_space *space, uint64_t addr, uint64_t max_length, uint64_t gap);
 	enum vmt_status (*area_find)(struct vmt_space *space, uint64_t addr, struct vmt_area *area);
+	enum vmt_status (*area_within)(struct vmt_space *space, uint64_t addr, uint64_t end, struct vmt_area *area);
 	enum vmt_status (*walk)(struct vmt_space *space, uint64_t addr, uint64_t end, struct vmt_run *run);
 	enum vmt_status (*translate)(struct vmt_space *space, uint64_t addr, struct vmt_translation *translation);
 	enum vmt_status (*page_get)(struct vmt_space *space, uint64_t addr, vmt_prot access, uint64_t *pa);

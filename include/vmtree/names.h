@@ -88,6 +88,7 @@
 #define vmt_grow_down		VMT_NAME(_grow_down)
 #define vmt_area_find		VMT_NAME(_area_find)
 #define vmt_area_get		VMT_NAME(_area_get)
+#define vmt_area_within		VMT_NAME(_area_within)
 #define vmt_walk		VMT_NAME(_walk)
 #define vmt_translate		VMT_NAME(_translate)
 #define vmt_page_get		VMT_NAME(_page_get)

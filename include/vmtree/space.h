@@ -181,7 +181,12 @@ struct vmt_area {
 // Waits for moves (vmt_move) that are under way at the areas it looks at.
 VMT_HALF_LOCKED enum vmt_status vmt_area_find(struct vmt_space *space, uint64_t addr, struct vmt_area *area);
 
-// The same, for callers that look at area->object while others may unmap it: it carries a reference, to be dropped with
+// What of the first area there lies in [addr, end): area->start is at least `addr`, area->end at most `end`. What lies
+// beside the range is not looked at. VMT_ERR_UNMAPPED: nothing in it is mapped. Multiples of the page.
+VMT_HALF_LOCKED enum vmt_status vmt_area_within(struct vmt_space *space, uint64_t addr, uint64_t end,
+						struct vmt_area *area);
+
+// vmt_area_find for callers that look at area->object while others may unmap it: it carries a reference, to be dropped with
 // vmt_object_put (where it is not NULL).
 VMT_HALF_LOCKED enum vmt_status vmt_area_get(struct vmt_space *space, uint64_t addr, struct vmt_area *area);
 

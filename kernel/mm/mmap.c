@@ -89,8 +89,7 @@ static int check_fixed(struct mm *mm, uint64_t address, uint64_t length, uint32_
 		return -EPERM;
 	/* Only to say so before what else is wrong: the mapping itself looks again. */
 	if (flags & MAP_FIXED_NOREPLACE &&
-		mm_try(vmt_area_find(mm->space, address, &a)) == VMT_OK &&
-		a.start < address + length)
+		mm_try(vmt_area_within(mm->space, address, address + length, &a)) == VMT_OK)
 		return -EEXIST;
 	return 0;
 }

@@ -97,6 +97,7 @@ long sys_mremap(long addr, long old_len, long new_len, long flags, long new_addr
 	};
 	bool may_move = flags & MREMAP_MAYMOVE, fixed = flags & MREMAP_FIXED;
 	struct vmt_area a;
+	uint64_t end;
 
 	if (flags & ~(long)(MREMAP_MAYMOVE | MREMAP_FIXED) || (fixed && !may_move))
 		return -EINVAL;
@@ -106,7 +107,8 @@ long sys_mremap(long addr, long old_len, long new_len, long flags, long new_addr
 		return -EINVAL;
 	if (m.from >= USER_END)
 		return -EFAULT;
-	if (mm_try(vmt_area_find(mm->space, m.from, &a)) != VMT_OK || a.start > m.from)
+	end = m.from + MIN(MAX(m.old_length, PAGE_SIZE), USER_END - m.from);
+	if (mm_try(vmt_area_within(mm->space, m.from, end, &a)) != VMT_OK || a.start > m.from)
 		return -EFAULT;
 	/* Length 0 asks for a second mapping, which only shared memory can have. */
 	if (m.old_length == 0 && (!(a.flags & VMT_MAP_SHARED) || !may_move))

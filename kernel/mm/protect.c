@@ -30,12 +30,10 @@ static bool commit_allows_write(struct mm *mm, uint64_t start, uint64_t end)
 
 	if (commit_allows(end - start))
 		return true;
-	while (start < end && mm_try(vmt_area_find(mm->space, start, &a)) == VMT_OK) {
-		uint64_t from = MAX(a.start, start), to = MIN(a.end, end);
-
-		if (from < to && !(a.prot & VMT_WRITE) &&
+	while (start < end && mm_try(vmt_area_within(mm->space, start, end, &a)) == VMT_OK) {
+		if (!(a.prot & VMT_WRITE) &&
 			!(a.flags & (VMT_MAP_SHARED | VMT_MAP_NO_RESERVE)) &&
-			!commit_allows(to - from))
+			!commit_allows(a.end - a.start))
 			return false;
 		start = a.end;
 	}

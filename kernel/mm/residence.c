@@ -18,7 +18,8 @@ int check_mapped(struct mm *mm, uint64_t start, uint64_t end)
 	struct vmt_area a;
 
 	for (; start < end; start = a.end)
-		if (start >= USER_END || mm_try(vmt_area_find(mm->space, start, &a)) != VMT_OK ||
+		if (start >= USER_END ||
+			mm_try(vmt_area_within(mm->space, start, end, &a)) != VMT_OK ||
 			a.start > start)
 			return -ENOMEM;
 	return 0;
@@ -122,14 +123,14 @@ static int lock_range(long addr, long len, uint64_t *start, uint64_t *end)
 	return *end < *start ? -EINVAL : 0;
 }
 
-static int populate_area(struct mm *mm, const struct vmt_area *a, uint64_t start, uint64_t end)
+static int populate_area(struct mm *mm, const struct vmt_area *a)
 {
 	uint64_t done = 0;
 	enum vmt_status s;
 
 	if (!a->prot)
 		return -ENOMEM; /* locked, but its pages cannot be had */
-	s = mm_try(vmt_populate(mm->space, start, end - start, &done));
+	s = mm_try(vmt_populate(mm->space, a->start, a->end - a->start, &done));
 	if (s == VMT_OK || s == VMT_ERR_UNMAPPED)
 		return 0;
 	return s == VMT_ERR_NO_MEMORY ? -EAGAIN : -ENOMEM;
@@ -142,9 +143,9 @@ static int populate_range(struct mm *mm, uint64_t start, uint64_t end, bool all)
 	int err;
 
 	for (; start < end; start = a.end) {
-		if (mm_try(vmt_area_find(mm->space, start, &a)) != VMT_OK || a.start >= end)
+		if (mm_try(vmt_area_within(mm->space, start, end, &a)) != VMT_OK)
 			return 0;
-		err = populate_area(mm, &a, MAX(start, a.start), MIN(end, a.end));
+		err = populate_area(mm, &a);
 		if (err && !all)
 			return err;
 		if (process_fatal_pending())

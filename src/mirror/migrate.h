@@ -556,7 +556,7 @@ static enum vmt_status migrate_sees(struct vmt_space *space, uint64_t addr, uint
 	struct vmt_area area;
 
 	while (addr < end) {
-		if (vmt_area_find(space, addr, &area) != VMT_OK || area.start > addr)
+		if (vmt_area_within(space, addr, end, &area) != VMT_OK || area.start > addr)
 			return VMT_ERR_UNMAPPED;
 		addr = area.end;
 	}
@@ -717,7 +717,7 @@ enum vmt_status vmt_advise_device(struct vmt_space *space, uint64_t addr, uint64
 	while (status == VMT_OK && area.end < addr + length) {
 		uint64_t at = area.end;
 
-		if (vmt_area_find(space, at, &area) != VMT_OK || area.start >= addr + length)
+		if (vmt_area_within(space, at, addr + length, &area) != VMT_OK)
 			break;
 		if (area.object || area.flags & VMT_MAP_SHARED)
 			status = VMT_ERR_ARGUMENT;

@@ -8,7 +8,7 @@ static bool grow_is_near(struct vmt_space *space, uint64_t start, uint64_t end)
 {
 	struct vmt_area area;
 
-	while (start < end && vmt_area_find(space, start, &area) == VMT_OK && area.start < end) {
+	while (start < end && vmt_area_within(space, start, end, &area) == VMT_OK) {
 		if (area.prot)
 			return true;
 		start = area.end;

@@ -406,14 +406,16 @@ static enum vmt_status move_run(struct move *move, uint32_t flags)
 
 // ---- The request -------------------------------------------------------------------------------------------------
 
-// Checks that [addr, addr + length) lies in one area, and returns its end.
-static enum vmt_status move_area(struct vmt_space *space, uint64_t addr, uint64_t length, struct vmt_area *area)
+// Checks that [addr, addr + length) lies in one area. `*ends`: it does not go on behind.
+static enum vmt_status move_area(struct vmt_space *space, uint64_t addr, uint64_t length, bool *ends)
 {
-	enum vmt_status status = vmt_area_find(space, addr, area);
+	struct vmt_area area;
+	enum vmt_status status = vmt_area_within(space, addr, addr + length + VMT_PAGE_SIZE, &area);
 
 	if (status != VMT_OK)
 		return status;
-	return area->start <= addr && area->end - addr >= length ? VMT_OK : VMT_ERR_UNMAPPED;
+	*ends = area.end == addr + length;
+	return area.start == addr && area.end - addr >= length ? VMT_OK : VMT_ERR_UNMAPPED;
 }
 
 // old_length 0: the same pages of a shared object a second time.
@@ -469,7 +471,7 @@ static enum vmt_status move_check(const struct vmt_space *space, uint64_t addr, 
 	return status;
 }
 
-static enum vmt_status move_resize(struct move *move, uint32_t flags, const struct vmt_area *area)
+static enum vmt_status move_resize(struct move *move, uint32_t flags, bool ends)
 {
 	uint64_t end = move->from + move->old_length, grow = move->new_length - move->old_length;
 	enum vmt_status status;
@@ -478,7 +480,7 @@ static enum vmt_status move_resize(struct move *move, uint32_t flags, const stru
 		move->to = move->from;
 		return VMT_OK;
 	}
-	if (!(flags & VMT_MOVE_FIXED) && area->end == end) {
+	if (!(flags & VMT_MOVE_FIXED) && ends) {
 		status = range_check(move->space, end, grow) == VMT_OK ?
 				 assign_claim(move->space, move->txn, end, grow, 0, move->id, true) :
 				 VMT_ERR_EXISTS;
@@ -493,13 +495,13 @@ static enum vmt_status move_resize(struct move *move, uint32_t flags, const stru
 static enum vmt_status move_try(struct move *move, uint32_t flags)
 {
 	struct vmt_tree *tree = &move->space->tree;
-	struct vmt_area area;
-	enum vmt_status status = move_area(move->space, move->from, move->old_length, &area);
+	bool ends;
+	enum vmt_status status = move_area(move->space, move->from, move->old_length, &ends);
 
 	if (status != VMT_OK)
 		return status;
 	move->id = move_id_at(tree, move->from);
-	status = id_is_mapped(move->id) ? move_resize(move, flags, &area) : VMT_ERR_UNMAPPED;
+	status = id_is_mapped(move->id) ? move_resize(move, flags, ends) : VMT_ERR_UNMAPPED;
 	node_unuse_id(move->txn, move->id);
 	return status;
 }
@@ -512,15 +514,15 @@ enum vmt_status vmt_move(struct vmt_space *space, uint64_t addr, uint64_t old_le
 		.space = space, .from = addr, .old_length = old_length, .to = new_addr, .new_length = new_length,
 	};
 	struct watch source, target = {0};
-	struct vmt_area area;
 	struct txn txn;
+	bool ends;
 
 	if (status != VMT_OK)
 		return status;
 	if (!old_length)
 		return move_duplicate(space, addr, new_length, flags, new_addr, result);
 	if (new_length < old_length && !(flags & VMT_MOVE_FIXED)) {
-		status = move_area(space, addr, old_length, &area);
+		status = move_area(space, addr, old_length, &ends);
 		if (status == VMT_OK)
 			*result = addr;
 		return status == VMT_OK ? vmt_unmap(space, addr + new_length, old_length - new_length) : status;

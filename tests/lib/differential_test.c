@@ -61,6 +61,30 @@ static void compare_areas(struct run *run, unsigned s)
 		wrong(run, 0, "mapped_bytes is wrong");
 }
 
+// The first area in a range, for a range from each edge on.
+static void compare_within(struct run *run, unsigned s)
+{
+	struct model_space *model = &run->model.space[s];
+	struct vmt_area area;
+
+	for (unsigned i = 0; i < run->model.cells; i++) {
+		unsigned stop = i + 1 + (run->at + i) % (run->model.cells - i), first = i, end;
+
+		while (first < stop && !model->cell[first].mapped)
+			first++;
+		for (end = first + 1; end < stop && model_joins(&model->cell[end - 1], &model->cell[end]); end++)
+			;
+		if (run->env.ops->area_within(run->space[s], run->model.edge[i], run->model.edge[stop], &area) ==
+		    VMT_OK) {
+			if (first == stop)
+				wrong(run, area.start, "an area in a range where none is");
+			compare_area(run, s, &area, first, end);
+		} else if (first < stop) {
+			wrong(run, run->model.edge[first], "an area in a range is missing");
+		}
+	}
+}
+
 // What is in the entries, looked at without a fault.
 static void compare_pages(struct run *run, unsigned s)
 {
@@ -99,6 +123,7 @@ static void compare_all(struct run *run)
 		if (run->env.ops->check(run->space[s]))
 			wrong(run, 0, sim_log_line(run->env.machine, 0));
 		compare_areas(run, s);
+		compare_within(run, s);
 		compare_pages(run, s);
 	}
 	if (sim_audit(run->env.machine))

@@ -316,6 +316,41 @@ static void areas_join(struct env *env)
 	lib_expect_bare(env, env->space);
 }
 
+// Of an area that is a few upper slots, a part is described as if there were no more; what is in no slot is not there.
+static void areas_within(struct env *env)
+{
+	uint64_t base = 2 * span(1), length = 4 * span(1);
+	struct vmt_object *object;
+	struct vmt_area area;
+
+	OK(env->ops->object_create(env->vmt, length, NULL, NULL, &object));
+	lib_map_object(env, object, base, length, 0, RW, VMT_MAP_SHARED);
+	OK(env->ops->area_within(env->space, base + PAGE, base + span(1) + PAGE, &area));
+	assert_int_equal(area.start, base + PAGE);
+	assert_int_equal(area.end, base + span(1) + PAGE);
+	assert_int_equal(area.offset, PAGE);
+	assert_ptr_equal(area.object, object);
+	OK(env->ops->area_within(env->space, 0, -PAGE, &area));
+	assert_int_equal(area.start, base);
+	assert_int_equal(area.end, base + length);
+	OK(env->ops->area_within(env->space, base - PAGE, base + PAGE, &area));
+	assert_int_equal(area.start, base);
+	assert_int_equal(area.end, base + PAGE);
+	OK(env->ops->protect(env->space, base + PAGE, PAGE, VMT_READ));
+	OK(env->ops->area_within(env->space, base, base + length, &area));
+	assert_int_equal(area.end, base + PAGE);
+	OK(env->ops->area_within(env->space, base + PAGE, base + length, &area));
+	assert_int_equal(area.end, base + 2 * PAGE);
+	assert_int_equal(area.prot, VMT_READ);
+	IS(env->ops->area_within(env->space, base - PAGE, base, &area), VMT_ERR_UNMAPPED);
+	IS(env->ops->area_within(env->space, base + length, env->end, &area), VMT_ERR_UNMAPPED);
+	IS(env->ops->area_within(env->space, base, base, &area), VMT_ERR_UNMAPPED);
+	IS(env->ops->area_within(env->space, env->end, env->end + PAGE, &area), VMT_ERR_UNMAPPED);
+	OK(env->ops->unmap(env->space, base, length));
+	env->ops->object_put(object);
+	lib_expect_bare(env, env->space);
+}
+
 static void areas_of_objects(struct env *env)
 {
 	struct vmt_object *object;
@@ -479,6 +514,7 @@ int main(int argc, char **argv)
 		{.name = "guards stay", .run = guard_stays},
 		{.name = "areas join", .run = areas_join},
 		{.name = "areas of objects", .run = areas_of_objects},
+		{.name = "areas within a range", .run = areas_within},
 		{.name = "find in a window", .run = find_in_window},
 		{.name = "find across tables", .run = find_across_tables},
 		{.name = "find everything", .run = find_everything},
