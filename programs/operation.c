@@ -77,12 +77,25 @@ static void op_map_noreplace(size_t i)
 	munmap(at, PAGE);
 }
 
+// From the beginning of the area to `way` bytes higher up, or back.
+static void move(size_t i, size_t bytes, size_t way)
+{
+	char *from = area + i % 2 * way, *to = area + (i + 1) % 2 * way;
+
+	if (mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to)
+		exit(1);
+}
+
 // Between the first and the third page of the area.
 static void op_move(size_t i)
 {
-	if (mremap(area + i % 2 * 2 * PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, area + (i + 1) % 2 * 2 * PAGE) ==
-	    MAP_FAILED)
-		exit(1);
+	move(i, PAGE, 2 * PAGE);
+}
+
+// Between tables that are alike.
+static void op_move_large(size_t i)
+{
+	move(i, 512 * PAGE, 512 * PAGE);
 }
 
 static void op_write(size_t i)
@@ -142,6 +155,7 @@ static const struct operation {
 	{"map-large", op_map_large, 1, 0, UNTOUCHED},
 	{"map-noreplace", op_map_noreplace, 1, 0, UNTOUCHED},
 	{"move", op_move, 3, 0, TOUCHED},
+	{"move-large", op_move_large, 1024, 0, TOUCHED},
 	{"write", op_write, PAGES, 1, UNTOUCHED},
 	{"read", op_read, PAGES, 1, UNTOUCHED},
 	{"release", op_release, PAGES, 1, TOUCHED},

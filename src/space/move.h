@@ -82,20 +82,6 @@ static struct vmt_node *move_split_down(struct txn *txn, struct vmt_node *node, 
 	return node;
 }
 
-static void move_entry(struct txn *txn, struct vmt_node *from, unsigned a, struct vmt_node *to, unsigned b)
-{
-	uint64_t e = entry_load(from, a);
-
-	if (!e)
-		return;
-	e = entry_exchange(txn->tree, from, a, 0);
-	if (HOLDS(FLUSH_MOVE))
-		entry_flush(txn, from, a, e);
-	node_add_live(from, -1);
-	entry_publish(txn->tree, to, b, e);
-	node_add_live(to, 1);
-}
-
 // A stretch of entries on their way from one table of `level` to another, where nothing is.
 struct piece {
 	uint64_t from, to, length;
@@ -107,19 +93,44 @@ static bool move_piece_is_empty(const struct vmt_node *source, const struct piec
 {
 	unsigned first = fmt_index(piece->from, piece->level);
 
+	if (source->level != piece->level || node_live(source) == 0)
+		return true;
 	for (unsigned slot = first; slot < first + (piece->length >> fmt_shift(piece->level)); slot++)
-		if (source->level == piece->level && entry_load(source, slot) && !slot_is_table(source, slot))
+		if (entry_load(source, slot) && !slot_is_table(source, slot))
 			return false;
 	return true;
 }
 
+// Collects the flush for slots [first, end), of which CPUs or others may have translations.
+static void move_flush(struct txn *txn, const struct vmt_node *source, unsigned first, unsigned end)
+{
+	if (first < end && HOLDS(FLUSH_MOVE))
+		flush_add(&txn->batch.flush, slot_base(source, first), slot_base(source, end - 1) + fmt_span(source->level));
+}
+
 static void move_entries(struct txn *txn, struct vmt_node *source, struct vmt_node *target, const struct piece *piece)
 {
-	unsigned from = fmt_index(piece->from, piece->level), to = fmt_index(piece->to, piece->level);
+	unsigned a = fmt_index(piece->from, piece->level), end = a + (piece->length >> fmt_shift(piece->level));
+	unsigned b = fmt_index(piece->to, piece->level), used = a; // since when all were used
+	unsigned live = node_live(source), moved = 0;
+	struct vmt_tree *tree = txn->tree;
 
-	target = move_split_down(txn, target, piece->to, piece->level);
-	for (unsigned n = 0; n < piece->length >> fmt_shift(piece->level); n++)
-		move_entry(txn, source, from + n, target, to + n);
+	for (; a < end && moved < live; a++, b++) {
+		uint64_t e = entry_load(source, a);
+
+		if (e) {
+			e = entry_exchange(tree, source, a, 0);
+			entry_publish(tree, target, b, e);
+			moved++;
+		}
+		if (!entry_is_used(tree, e)) {
+			move_flush(txn, source, used, a);
+			used = a + 1;
+		}
+	}
+	move_flush(txn, source, used, a);
+	node_add_live(source, -(int)moved);
+	node_add_live(target, (int)moved);
 }
 
 // Locks the nodes on the way to both places down to the piece's level.
@@ -153,7 +164,7 @@ static enum vmt_status move_piece(struct move *move, const struct piece *piece, 
 		need = empty || *stays ? 0 : target->level - piece->level;
 		if (need <= txn->pool.tables) {
 			if (!empty && !*stays)
-				move_entries(txn, source, target, piece);
+				move_entries(txn, source, move_split_down(txn, target, piece->to, piece->level), piece);
 			txn_commit(txn);
 			return VMT_OK;
 		}
@@ -226,6 +237,39 @@ static bool move_names_pages(const struct move *move, const struct vmt_run *run)
 	return marker_counts(move->space->tree.vmt, fmt_make_marker((enum marker_kind)run->marker, run->payload));
 }
 
+// Is there a lowest table on the way to `*addr`? Then passes by what is empty from there on in it.
+static bool move_finds_pages(struct vmt_tree *tree, uint64_t *addr)
+{
+	struct vmt_node *node = look_pin(tree, *addr);
+	bool lowest = node->level == 0;
+
+	if (lowest) {
+		unsigned slot = node_live(node) ? fmt_index(*addr, 0) : FMT_SLOTS;
+
+		while (slot < FMT_SLOTS && !entry_load(node, slot))
+			slot++;
+		*addr = slot_base(node, slot);
+	}
+	look_unpin(tree, node);
+	return lowest;
+}
+
+// What lies at `*done`, which is not in a lowest table. `*done` is counted on by what was moved.
+static enum vmt_status move_large(struct move *move, uint64_t length, uint64_t *done)
+{
+	enum vmt_status status = VMT_OK;
+	struct vmt_run run;
+
+	look_piece(&move->space->tree, move->from + *done, move->from + length, &run);
+	if (run.state != VMT_STATE_NONE && (!run.marker || move_names_pages(move, &run)))
+		return move_huge(move, &run, done);
+	if (run.state != VMT_STATE_NONE)
+		status = move_marker(move, &run, move->to + *done);
+	if (status == VMT_OK)
+		*done += run.end - run.start;
+	return status;
+}
+
 // Step 3. `*done`: how far it came.
 static enum vmt_status move_pages(struct move *move, uint64_t length, uint64_t *done)
 {
@@ -233,21 +277,17 @@ static enum vmt_status move_pages(struct move *move, uint64_t length, uint64_t *
 	bool stays;
 
 	for (*done = 0; status == VMT_OK && *done < length;) {
-		struct vmt_run run;
+		uint64_t at = move->from + *done;
 
-		look_piece(&move->space->tree, move->from + *done, move->from + length, &run);
-		if (run.state == VMT_STATE_NONE) {
-			*done += run.end - run.start;
-		} else if (run.size == VMT_PAGE_SIZE) {
-			struct piece piece = move_small(run.start, move->to + *done, move->from + length - run.start);
+		if (!move_finds_pages(&move->space->tree, &at)) {
+			status = move_large(move, length, done);
+		} else if (at > move->from + *done) {
+			*done = at - move->from < length ? at - move->from : length;
+		} else {
+			struct piece piece = move_small(at, move->to + *done, length - *done);
 
 			status = move_piece(move, &piece, &stays);
 			*done += status == VMT_OK ? piece.length : 0;
-		} else if (run.marker && !move_names_pages(move, &run)) {
-			status = move_marker(move, &run, move->to + *done);
-			*done += status == VMT_OK ? run.end - run.start : 0;
-		} else {
-			status = move_huge(move, &run, done);
 		}
 	}
 	return status;
