@@ -22,8 +22,9 @@ static const struct field tree_fields[] = {
 	FIELD(vmt_tree, vmt), FIELD(vmt_tree, port), FIELD(vmt_tree, space), FIELD(vmt_tree, owner),
 	FIELD(vmt_tree, flush), FIELD(vmt_tree, root), FIELD(vmt_tree, root_pa), FIELD(vmt_tree, start),
 	FIELD(vmt_tree, end), FIELD(vmt_tree, leaf_sizes), FIELD(vmt_tree, user), FIELD(vmt_tree, untracked),
-	FIELD(vmt_tree, gate), FIELD(vmt_tree, secondaries), FIELD(vmt_tree, owed), FIELD(vmt_tree, generation),
-	FIELD(vmt_tree, cpus), FIELD(vmt_tree, cpu), FIELD(vmt_tree, array_limit), FIELD(vmt_tree, told),
+	FIELD(vmt_tree, gate), FIELD(vmt_tree, relinks), FIELD(vmt_tree, secondaries), FIELD(vmt_tree, owed),
+	FIELD(vmt_tree, generation), FIELD(vmt_tree, cpus), FIELD(vmt_tree, cpu), FIELD(vmt_tree, array_limit),
+	FIELD(vmt_tree, told),
 };
 
 static const struct field space_fields[] = {FIELD(vmt_space, config)};

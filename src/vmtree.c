@@ -45,6 +45,7 @@ void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
 #include "space/grant.h"
 #include "space/advise.h"
 #include "space/mark.h"
+#include "space/carry.h"
 #include "space/move.h"
 #include "space/grow.h"
 #include "space/marker.h"

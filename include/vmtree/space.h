@@ -184,7 +184,7 @@ VMT_HALF_LOCKED enum vmt_status vmt_area_find(struct vmt_space *space, uint64_t 
 // What of the first area there lies in [addr, end): area->start is at least `addr`, area->end at most `end`. What lies
 // beside the range is not looked at. VMT_ERR_UNMAPPED: nothing in it is mapped. Multiples of the page.
 VMT_HALF_LOCKED enum vmt_status vmt_area_within(struct vmt_space *space, uint64_t addr, uint64_t end,
-						struct vmt_area *area);
+			 struct vmt_area *area);
 
 // vmt_area_find for callers that look at area->object while others may unmap it: it carries a reference, to be dropped with
 // vmt_object_put (where it is not NULL).

@@ -7,31 +7,22 @@
 //
 //  1. the destination is claimed: a free one in one step, a fixed one from the bottom up;
 //  2. the source is claimed, if it is still what it was;
-//  3. entries move, at most one lowest table to one other at a time, both locked, the old place flushed before either
-//     is let go (races.md 7). No table is relinked, so an address never changes its table (races.md 3, 21);
+//  3. what is there moves (space/carry.h), the old place flushed before anything is let go (races.md 7);
 //  4. the destination gets its id, the source loses its own.
 //
 // Nobody waits for a claim while it holds one, except in step 1, and there only for one at a higher address than those
 // that it holds: no circle. The gate counts moves (tree/txn.h): a fork waits for them, and they for a fork, before
 // step 1.
 //
-// Step 3 allocates; the arrays of step 4 were taken before step 1. Where a step fails, what was moved goes back:
-// the source's tables are still there, since a claimed table is not folded, and nothing else is from here on, so that
-// folding does not use up the arrays. Markers over more than a page are not moved but made anew in the destination, and
-// those in the source go when it loses its id.
+// Step 3 allocates; the arrays of step 4 were taken before step 1. Where a step fails, what was moved goes back.
+// Nothing is folded from step 1 on, so that folding does not use up the arrays.
 #ifndef VMT_SPACE_MOVE_H
 #define VMT_SPACE_MOVE_H
 
 #define MOVE_ARRAYS (2 * (FMT_TOP + 1))
-
-struct move {
-	struct vmt_space *space;
-	struct txn *txn;
-	uint64_t from, old_length, to, new_length;
-	uint32_t id, new_id; // with a use each, if counted
-	bool placed; // `to` was found
-	bool changed; // the source was something else by the time it was to be claimed
-};
+// A parent that is claimed in part may take an array for the slot that a table has left, one at each end of either
+// place (of the source on the way there, of the destination on the way back).
+#define MOVE_EDGES 4
 
 // The id at `addr`, with a use if it is counted.
 static uint32_t move_id_now(struct vmt_tree *tree, uint64_t addr)
@@ -70,250 +61,6 @@ static enum vmt_status move_set_ids(struct move *move, uint64_t start, uint64_t 
 	if (range_run(move->txn, start, done - 1, &assign_op, &assign, NULL) != VMT_OK)
 		vmt_port_fatal(move->space->tree.port, "vmtree: a claim could not be taken back");
 	return status;
-}
-
-// Brings a table of `level` to `addr`, below `node`, which is held; each new table is held as well.
-static struct vmt_node *move_split_down(struct txn *txn, struct vmt_node *node, uint64_t addr, unsigned level)
-{
-	while (node->level > level) {
-		range_split(txn, node, fmt_index(addr, node->level), addr, addr + VMT_PAGE_SIZE - 1);
-		node = txn->node[txn->held - 1];
-	}
-	return node;
-}
-
-// A stretch of entries on their way from one table of `level` to another, where nothing is.
-struct piece {
-	uint64_t from, to, length;
-	unsigned level;
-};
-
-// Does the table hold nothing that has to be moved?
-static bool move_piece_is_empty(const struct vmt_node *source, const struct piece *piece)
-{
-	unsigned first = fmt_index(piece->from, piece->level);
-
-	if (source->level != piece->level || node_live(source) == 0)
-		return true;
-	for (unsigned slot = first; slot < first + (piece->length >> fmt_shift(piece->level)); slot++)
-		if (entry_load(source, slot) && !slot_is_table(source, slot))
-			return false;
-	return true;
-}
-
-// Collects the flush for slots [first, end), of which CPUs or others may have translations.
-static void move_flush(struct txn *txn, const struct vmt_node *source, unsigned first, unsigned end)
-{
-	if (first < end && HOLDS(FLUSH_MOVE))
-		flush_add(&txn->batch.flush, slot_base(source, first), slot_base(source, end - 1) + fmt_span(source->level));
-}
-
-static void move_entries(struct txn *txn, struct vmt_node *source, struct vmt_node *target, const struct piece *piece)
-{
-	unsigned a = fmt_index(piece->from, piece->level), end = a + (piece->length >> fmt_shift(piece->level));
-	unsigned b = fmt_index(piece->to, piece->level), used = a; // since when all were used
-	unsigned live = node_live(source), moved = 0;
-	struct vmt_tree *tree = txn->tree;
-
-	for (; a < end && moved < live; a++, b++) {
-		uint64_t e = entry_load(source, a);
-
-		if (e) {
-			e = entry_exchange(tree, source, a, 0);
-			entry_publish(tree, target, b, e);
-			moved++;
-		}
-		if (!entry_is_used(tree, e)) {
-			move_flush(txn, source, used, a);
-			used = a + 1;
-		}
-	}
-	move_flush(txn, source, used, a);
-	node_add_live(source, -(int)moved);
-	node_add_live(target, (int)moved);
-}
-
-// Locks the nodes on the way to both places down to the piece's level.
-static void move_lock(struct txn *txn, const struct piece *piece, struct vmt_node **source, struct vmt_node **target)
-{
-	bool up = piece->from < piece->to;
-	uint64_t low = up ? piece->from : piece->to, high = up ? piece->to : piece->from;
-	struct vmt_node *below, *above;
-
-	txn_lock_gated(txn, low, high + piece->length - 1);
-	below = txn_lock_path(txn, low, piece->level);
-	above = txn_lock_path(txn, high, piece->level);
-	*source = up ? below : above;
-	*target = up ? above : below;
-}
-
-// Moves what lies in one table to where it fits in one other. `*stays`: a table hangs where a huge page was to go.
-static enum vmt_status move_piece(struct move *move, const struct piece *piece, bool *stays)
-{
-	struct txn *txn = move->txn;
-
-	for (;;) {
-		struct vmt_node *source, *target;
-		enum vmt_status status;
-		unsigned need;
-		bool empty;
-
-		move_lock(txn, piece, &source, &target);
-		empty = move_piece_is_empty(source, piece);
-		*stays = target->level == piece->level && slot_is_table(target, fmt_index(piece->to, piece->level));
-		need = empty || *stays ? 0 : target->level - piece->level;
-		if (need <= txn->pool.tables) {
-			if (!empty && !*stays)
-				move_entries(txn, source, move_split_down(txn, target, piece->to, piece->level), piece);
-			txn_commit(txn);
-			return VMT_OK;
-		}
-		txn_abort(txn);
-		status = pool_fill(txn->tree, &txn->pool, need, 0);
-		if (status != VMT_OK)
-			return status;
-	}
-}
-
-// The rest of the two lowest tables.
-static struct piece move_small(uint64_t from, uint64_t to, uint64_t rest)
-{
-	uint64_t span = fmt_table_span(0), a = span - from % span, b = span - to % span;
-	uint64_t length = a < b ? a : b;
-
-	return (struct piece){.from = from, .to = to, .length = length < rest ? length : rest};
-}
-
-static void split_nothing(struct txn *txn, struct vmt_node *node, unsigned first, unsigned last, void *arg)
-{
-	(void)txn, (void)node, (void)first, (void)last, (void)arg;
-}
-
-static bool split_all(struct txn *txn, const struct vmt_node *node, unsigned slot, void *arg)
-{
-	(void)txn, (void)arg;
-	return entry_load(node, slot) != 0;
-}
-
-static const struct range_op move_split_op = {
-	.slots = split_nothing,
-	.splits = split_all,
-};
-
-// A huge page goes as it is where it can, and else is cut. `*done` is counted on by what was moved.
-static enum vmt_status move_huge(struct move *move, const struct vmt_run *run, uint64_t *done)
-{
-	struct piece piece = {.from = run->start, .to = move->to + *done, .length = run->size, .level = 1};
-	enum vmt_status status = VMT_OK;
-	bool stays = true;
-
-	if (run->size == fmt_span(1) && run->end - run->start >= run->size &&
-	    !((run->start | piece.to) & (run->size - 1)))
-		status = move_piece(move, &piece, &stays);
-	if (status == VMT_OK && !stays)
-		*done += run->size;
-	else if (status == VMT_OK)
-		status = range_run(move->txn, run->start, run->start + VMT_PAGE_SIZE - 1, &move_split_op, NULL, NULL);
-	return status;
-}
-
-// A marker over more than a page is made anew, as large as it fits; the old one goes with the source.
-static enum vmt_status move_marker(struct move *move, const struct vmt_run *run, uint64_t to)
-{
-	struct advise advise = {
-		.claimed = true,
-		.marker = fmt_make_marker((enum marker_kind)run->marker, run->payload),
-	};
-	struct range_op op = space_mark_op;
-
-	op.inspect = NULL;
-	op.sets = NULL; // the arrays at hand are for the end of the move
-	return range_run(move->txn, to, to + (run->end - run->start) - 1, &op, &advise, NULL);
-}
-
-// Is it a marker that names pages of device memory? It is moved like a huge page.
-static bool move_names_pages(const struct move *move, const struct vmt_run *run)
-{
-	return marker_counts(move->space->tree.vmt, fmt_make_marker((enum marker_kind)run->marker, run->payload));
-}
-
-// Is there a lowest table on the way to `*addr`? Then passes by what is empty from there on in it.
-static bool move_finds_pages(struct vmt_tree *tree, uint64_t *addr)
-{
-	struct vmt_node *node = look_pin(tree, *addr);
-	bool lowest = node->level == 0;
-
-	if (lowest) {
-		unsigned slot = node_live(node) ? fmt_index(*addr, 0) : FMT_SLOTS;
-
-		while (slot < FMT_SLOTS && !entry_load(node, slot))
-			slot++;
-		*addr = slot_base(node, slot);
-	}
-	look_unpin(tree, node);
-	return lowest;
-}
-
-// What lies at `*done`, which is not in a lowest table. `*done` is counted on by what was moved.
-static enum vmt_status move_large(struct move *move, uint64_t length, uint64_t *done)
-{
-	enum vmt_status status = VMT_OK;
-	struct vmt_run run;
-
-	look_piece(&move->space->tree, move->from + *done, move->from + length, &run);
-	if (run.state != VMT_STATE_NONE && (!run.marker || move_names_pages(move, &run)))
-		return move_huge(move, &run, done);
-	if (run.state != VMT_STATE_NONE)
-		status = move_marker(move, &run, move->to + *done);
-	if (status == VMT_OK)
-		*done += run.end - run.start;
-	return status;
-}
-
-// Step 3. `*done`: how far it came.
-static enum vmt_status move_pages(struct move *move, uint64_t length, uint64_t *done)
-{
-	enum vmt_status status = VMT_OK;
-	bool stays;
-
-	for (*done = 0; status == VMT_OK && *done < length;) {
-		uint64_t at = move->from + *done;
-
-		if (!move_finds_pages(&move->space->tree, &at)) {
-			status = move_large(move, length, done);
-		} else if (at > move->from + *done) {
-			*done = at - move->from < length ? at - move->from : length;
-		} else {
-			struct piece piece = move_small(at, move->to + *done, length - *done);
-
-			status = move_piece(move, &piece, &stays);
-			*done += status == VMT_OK ? piece.length : 0;
-		}
-	}
-	return status;
-}
-
-// Everything goes back to where it came from: the source is empty there, but for large markers, which stayed.
-static void move_pages_back(struct move *move, uint64_t done)
-{
-	struct vmt_run run;
-	bool stays = false;
-
-	for (uint64_t at = 0; at < done;) {
-		struct piece piece = move_small(move->to + at, move->from + at, done - at);
-
-		look_piece(&move->space->tree, move->from + at, move->from + done, &run);
-		if (run.state != VMT_STATE_NONE) {
-			at = run.end - move->from;
-			continue;
-		}
-		look_piece(&move->space->tree, move->to + at, move->to + done, &run);
-		if (run.state != VMT_STATE_NONE && run.size > VMT_PAGE_SIZE)
-			piece = (struct piece){move->to + at, move->from + at, run.size, 1};
-		if (move_piece(move, &piece, &stays) != VMT_OK || stays)
-			vmt_port_fatal(move->space->tree.port, "vmtree: a move could not be taken back");
-		at += piece.length;
-	}
 }
 
 // Gives up what is claimed in either place, arrays being at hand.
@@ -369,6 +116,10 @@ static enum vmt_status move_source(struct move *move)
 	if (status != VMT_OK)
 		return status;
 	status = pool_fill(&move->space->tree, &move->txn->pool, 0, MOVE_ARRAYS);
+	// Where there are no more, entries go one by one.
+	move->relinks = status == VMT_OK && pages >= fmt_table_span(0) &&
+			!((move->from ^ move->to) & (fmt_table_span(0) - 1)) &&
+			pool_fill(&move->space->tree, &move->txn->pool, 0, MOVE_ARRAYS + MOVE_EDGES) == VMT_OK;
 	if (status == VMT_OK)
 		status = move_pages(move, pages, &done);
 	if (status != VMT_OK) {

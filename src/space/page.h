@@ -8,12 +8,14 @@ struct path {
 	struct vmt_node *node[FMT_TOP + 1];
 	uint64_t entry[FMT_TOP + 1];
 	unsigned level; // of the last entry
+	uint32_t relinks; // before the first
 };
 
 static void path_read(struct vmt_tree *tree, uint64_t addr, struct path *path)
 {
 	struct vmt_node *node = tree->root;
 
+	path->relinks = tree_relinks(tree);
 	for (unsigned level = FMT_TOP;; level--) {
 		path->node[level] = node;
 		path->entry[level] = entry_load_acquire(node, fmt_index(addr, level));
@@ -33,8 +35,8 @@ static bool path_leaf_allows(uint64_t e, unsigned level, vmt_prot access)
 }
 
 // Does everything read so? The leaf alone would not do: a table that was unlinked as a whole keeps its entries
-// (races.md 22).
-static bool path_holds(const struct path *path, uint64_t addr, vmt_prot access)
+// (races.md 22), and one that was linked elsewhere gets others there, and may have come back (21).
+static bool path_holds(const struct vmt_tree *tree, const struct path *path, uint64_t addr, vmt_prot access)
 {
 	for (unsigned level = path->level; level <= FMT_TOP; level++) {
 		// Sequentially consistent, after the count: pairs with lazy_free_entry.
@@ -46,7 +48,7 @@ static bool path_holds(const struct path *path, uint64_t addr, vmt_prot access)
 						  fmt_pa(e) != fmt_pa(path->entry[level]))
 			return false;
 	}
-	return true;
+	return tree_relinks(tree) == path->relinks || !HOLDS(MOVED_COUNTED);
 }
 
 // Lock-free: a reference from a count that is not zero, then the whole path again. Acquire in frame_try_ref orders the
@@ -64,7 +66,7 @@ static bool page_get_fast(struct vmt_tree *tree, uint64_t addr, vmt_prot access,
 		data = data_of_frame(tree->port, *pa);
 		got = !data || frame_try_ref(data);
 	}
-	if (got && HOLDS(LOOKED_AGAIN) && !path_holds(&path, addr, access)) {
+	if (got && HOLDS(LOOKED_AGAIN) && !path_holds(tree, &path, addr, access)) {
 		if (data)
 			frame_unref(tree->port, *pa);
 		got = false;

@@ -170,15 +170,19 @@ static void look_piece(struct vmt_tree *tree, uint64_t addr, uint64_t end, struc
 static enum vmt_status look_translate(struct vmt_tree *tree, uint64_t addr, struct vmt_translation *translation)
 {
 	struct vmt_node *node;
+	uint32_t relinks;
 	unsigned level;
 	uint64_t e;
 
 	if (addr < tree->start || addr >= tree->end)
 		return VMT_ERR_OUTSIDE;
 	vmt_port_read_enter(tree->port);
-	node = tree_walk_down(tree, addr, addr);
-	level = node->level;
-	e = leaf_load(node, fmt_index(addr, level));
+	do {
+		relinks = tree_relinks(tree);
+		node = tree_walk_down(tree, addr, addr);
+		level = node->level;
+		e = leaf_load(node, fmt_index(addr, level));
+	} while (tree_relinks(tree) != relinks && HOLDS(MOVED_COUNTED));
 	vmt_port_read_exit(tree->port);
 	if (!fmt_is_leaf(e, level))
 		return VMT_ERR_NOT_PRESENT;

@@ -91,6 +91,8 @@ enum protection {
 	FORK_WAITS,		// a fork waits for the moves under way (E2)
 	CLAIM_WAITS,		// a range that a move has claimed is left alone (3, 21)
 	CLAIM_FAULTS,		// a fault waits for a move (E2, 21)
+	MOVED_PLACE,		// a table is looked at again under its lock: it may have another place by now (21)
+	MOVED_COUNTED,		// ... and a reader without a lock begins again: it may have had another meanwhile (21)
 	MOVE_UNDONE,		// a move that runs out of memory puts back what it has moved (17)
 	REFERENCE_FIRST,	// a reference is taken before the page can be reached (16)
 };

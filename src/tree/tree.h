@@ -4,9 +4,11 @@
 // A node is the descriptor of one table and lies in the metadata of the table's frame (vmtree/frame.h). Its fields:
 //
 //	lock		see lock.h
-//	level, tree, base, table, pa	constant while the node is attached
+//	level, tree, table		constant while the node is attached
+//	base		constant while attached but for a move of the whole table (space/carry.h), which holds the
+//			locks of the node and of both its parents
 //	state		NODE_ATTACHED or NODE_DETACHED; written under the node's own exclusive lock
-//	parent		constant while attached; NULL for the root
+//	parent		as base; NULL for the root
 //	live		entries that are not empty; written under the exclusive lock, read anywhere as a hint
 // 	id, ids, breaks	attribute ids of the slots: under the exclusive lock, read under it or a pin. While a slot
 // holds a
@@ -108,6 +110,7 @@ struct vmt_tree {
 	// Who else translates its addresses; NULL: there never was anybody. See space/secondary.h.
 	_Atomic(struct vmt_secondaries *) secondaries;
 	_Atomic uint32_t gate;	// see txn.h; written by forks and moves
+	_Atomic uint32_t relinks; // tables that a move has unlinked to link them elsewhere; see tree_relinks
 	bool user;
 	bool untracked;		// who uses it is not known: every flush goes to the port
 	struct vmt_space *space;
@@ -215,6 +218,16 @@ static inline bool size_exceeds(const struct vmt_tree *tree, enum size size, uin
 	for (unsigned i = 0; i < tree->vmt->cpus; i++)
 		sum += size_counted(&tree->cpu[i], size);
 	return (uint64_t)sum + more > limit;
+}
+
+// A reader without a lock reads it before it begins to walk, and when it has read all that it wants: with the same
+// number no table has changed its place meanwhile, so that what it has read lay on one way (races.md 21). Acquire,
+// pairs with the release in move_relink: who reads a number sees the entries cleared that led to those tables. And who
+// has read what was written into a table at its new place (an acquire, of a release that comes after the count) reads
+// another number than before.
+static inline uint32_t tree_relinks(const struct vmt_tree *tree)
+{
+	return atomic_load_explicit(&tree->relinks, memory_order_acquire);
 }
 
 // ---- Nodes and entries -------------------------------------------------------------------------------------------

@@ -122,7 +122,8 @@ static struct vmt_node *tree_descend(struct vmt_tree *tree, uint64_t start, uint
 static bool node_covers(const struct vmt_node *node, const struct vmt_tree *tree, uint64_t addr)
 {
 	return (atomic_load_explicit(&node->state, memory_order_relaxed) == NODE_ATTACHED || !HOLDS(LINKED)) &&
-	       node->tree == tree && (addr ^ node->base) >> fmt_shift(node->level) >> FMT_INDEX_BITS == 0;
+	       node->tree == tree &&
+	       ((addr ^ node->base) >> fmt_shift(node->level) >> FMT_INDEX_BITS == 0 || !HOLDS(MOVED_PLACE));
 }
 
 // Remembers a range to look for empty tables in, once nothing is held. When the list is full the last entry grows.

@@ -23,7 +23,8 @@ struct op {
 
 enum {
 	OPF_SHARED = 1, OPF_OBJECT = 2, OPF_NOREPLACE = 4, OPF_GROWS = 8, OPF_TAG = 16, OPF_MAX = 32, OPF_SECOND = 64,
-	OPF_FIXED = 128, OPF_PIN = 256, OPF_HUGE = 512, OPF_ALL = 1023
+	OPF_FIXED = 128, OPF_PIN = 256, OPF_HUGE = 512, OPF_ALL = 1023,
+	OPF_TABLE = OPF_HUGE	// of a move
 };
 
 struct run {

@@ -58,6 +58,31 @@ static void do_map(struct run *run, const struct op *op, const struct range *r)
 	expect(run, run->env.ops->map(r->space, &request, &got), model_map(&run->model, r->s, r->first, r->end, &want));
 }
 
+// All of a lowest table to where another one is, or would be; where it is no longer one area (nearly always) it is made
+// one first, with a few pages.
+static void do_move_table(struct run *run, const struct op *op, const struct range *r)
+{
+	struct model *model = &run->model;
+	unsigned from = model->table[op->number % 2], to = model->table[(op->number + 1) % 2];
+	unsigned cells = model->table[1] - model->table[0];
+	struct op make = {.kind = OP_MAP, .space = op->space, .cell = from, .cells = cells, .number = op->number,
+			  .prot = VMT_READ | VMT_WRITE, .flags = op->flags & (OPF_OBJECT | OPF_SHARED)};
+	uint64_t got = 0;
+	bool one = model->space[r->s].cell[from].mapped;
+
+	for (unsigned i = from + 1; i < from + cells; i++)
+		one &= model_joins(&model->space[r->s].cell[i - 1], &model->space[r->s].cell[i]);
+	if (!one) {
+		do_op(run, &make);
+		make.kind = OP_WRITE;
+		for (unsigned i = 0; i < 4; i++, make.cell += op->to % 3 + 1)
+			do_op(run, &make);
+	}
+	expect(run, run->env.ops->move(r->space, model->edge[from], span(1), span(1),
+				       VMT_MOVE_FIXED | VMT_MOVE_MAY_MOVE, model->edge[to], &got),
+	       model_move(model, r->s, from, cells, cells, true, to));
+}
+
 static void do_move(struct run *run, const struct op *op, const struct range *r)
 {
 	struct model *model = &run->model;
@@ -310,7 +335,7 @@ void do_op(struct run *run, const struct op *op)
 		do_populate(run, &r);
 		break;
 	case OP_MOVE:
-		do_move(run, op, &r);
+		(op->flags & OPF_TABLE ? do_move_table : do_move)(run, op, &r);
 		break;
 	case OP_GROW:
 		expect(run, ops->grow_down(r.space, r.addr + op->number % PAGE, 64 * PAGE, 2 * PAGE),

@@ -223,6 +223,44 @@ static void increments_judge(struct world *w)
 	       "increments were lost");
 }
 
+#define TABLE_A GIB(16)
+#define TABLE_B GIB(20)
+#define TABLES	(2 * (PAGE / 8) * PAGE) // two spans
+
+// Two tables go there and back as they are, by CPU 0. What others find by either way is of the page that they asked for,
+// and nothing that they write gets lost, in pages that came before and, in the second table, meanwhile.
+static void tables(struct sim_cpu *cpu, struct world *w, unsigned number)
+{
+	const struct sim_ops *ops = w->env->ops;
+	uint64_t written[2] = {0}, value, got, pa;
+	struct vmt_translation seen;
+
+	for (unsigned n = 0; !number && n < 4 * w->rounds; n++)
+		expect(cpu, ops->move(w->env->space, n % 2 ? TABLE_B : TABLE_A, TABLES, TABLES, 3,
+				      n % 2 ? TABLE_A : TABLE_B, &got), VMT_OK, TABLE_A, "move");
+	if (!number)
+		atomic_store_explicit(&w->busy, 0, memory_order_release);
+	for (uint64_t n = 1; number && atomic_load_explicit(&w->busy, memory_order_acquire); n++) {
+		uint64_t base = random_below(cpu, 2) ? TABLE_A : TABLE_B, i = random_below(cpu, LENGTH);
+		uint64_t at = base + i * PAGE, mine = base + n % 2 * (TABLES / 2) + number * PAGE + 8 * number;
+
+		if (sim_read(cpu, at, 8, &value) == VMT_OK)
+			demand(cpu, value == 1000 + i, at, "a page has come to another address");
+		if (ops->page_get(w->env->space, at, VMT_READ, &pa) == VMT_OK) {
+			demand(cpu, *(uint64_t *)vmt_port_frame_ptr(sim_port(w->env->machine), pa) == 1000 + i, at,
+			       "a reference leads to another page");
+			ops->page_put(w->env->vmt, pa);
+		}
+		if (ops->translate(w->env->space, at, &seen) == VMT_OK)
+			demand(cpu, *(uint64_t *)vmt_port_frame_ptr(sim_port(w->env->machine), seen.pa) == 1000 + i, at,
+			       "a translation leads to another page");
+		if (sim_read(cpu, mine, 8, &value) == VMT_OK)
+			demand(cpu, value == written[n % 2], mine, "what was written is lost");
+		if (sim_write(cpu, mine, 8, n) == VMT_OK)
+			written[n % 2] = n;
+	}
+}
+
 // Free ranges, found and claimed by all at once in a window that is nearly full: nobody gets what another has.
 #define HELD 6
 
@@ -304,6 +342,7 @@ const struct hammer_scenario hammer_scenarios[] = {
 	{.name = "over a live range", .run = over_live_range, .base = PLACE_A, .length = LENGTH * PAGE,
 	 .touched = LENGTH},
 	{.name = "increments", .run = increments, .base = REGION, .length = WORDS * PAGE, .judge = increments_judge},
+	{.name = "tables", .run = tables, .base = TABLE_A, .length = TABLES, .touched = LENGTH},
 	{.name = "find", .run = find},
 	{.name = "resized", .run = resized, .base = PLACE_A, .length = LENGTH * PAGE, .touched = LENGTH},
 };

@@ -398,6 +398,37 @@ static void tables(struct env *env)
 	assert_int_equal(frames_now(env), bare);
 }
 
+// A whole table whose way a lost device may know goes nowhere else: its pages do, and it is kept.
+static void table_stays(struct env *env)
+{
+	uint64_t before, bare = frames_now(env), to = FAR + GIB(8), got;
+	struct device device;
+
+	devices_begin();
+	lib_map(env, FAR, span(1), RW, 0);
+	page_write_range(env, FAR, 4 * PAGE, 50);
+	lib_map(env, FAR + span(1), PAGE, VMT_READ, 0); // the ways to both places, up to the last table
+	lib_map(env, to + span(1), PAGE, VMT_READ, 0);
+	device_open(env, &device, env->space, 0, 0, NULL);
+	assert_int_equal(device_read(&device, FAR), 150);
+	OK(env->ops->move(env->space, FAR, span(1), span(1), 3, to, &got));
+	assert_int_equal(device_read(&device, to), 150);
+	before = frames_now(env);
+	OK(env->ops->move(env->space, to, span(1), span(1), 3, FAR, &got));
+	assert_int_equal(frames_now(env), before); // the same table, both times
+	assert_int_equal(device_read(&device, FAR), 150);
+	device.mute = true;
+	IS(env->ops->move(env->space, FAR, span(1), span(1), 3, to, &got), VMT_ERR_DEVICE);
+	env->ops->reclaim(env->space, 0);
+	assert_int_equal(frames_now(env), before + 1); // another one
+	page_expect_range(env, to, 4 * PAGE, 50);
+	CHECK(env, env->space);
+	run_wild(&device);
+	device_close(&device);
+	lib_expect_bare(env, env->space);
+	assert_int_equal(frames_now(env), bare);
+}
+
 static const struct lib_case cases[] = {
 	{.name = "pages go", .run = pages_go},
 	{.name = "pages stay", .run = pages_stay},
@@ -407,6 +438,7 @@ static const struct lib_case cases[] = {
 	{.name = "two", .run = two},
 	{.name = "later", .run = later},
 	{.name = "tables", .run = tables},
+	{.name = "a whole table", .run = table_stays},
 };
 
 int main(int argc, char **argv)

@@ -31,8 +31,15 @@ void model_init(struct model *model, enum sim_format format)
 			add_edges(model, middle - span(level));
 	}
 	add_edges(model, middle + MIB(1));
+	add_edges(model, middle - span(1) + MIB(1)); // so that two tables have like cells
 	qsort(model->edge, model->cells, sizeof(*model->edge), compare);
 	model->cells--;
+	for (unsigned i = 0; i < model->cells; i++) {
+		if (model->edge[i] == middle - span(1))
+			model->table[0] = i;
+		if (model->edge[i] == middle)
+			model->table[1] = i;
+	}
 	model->objects = MODEL_OBJECTS;
 	model->object[0].pages = 12;
 	model->object[1].pages = UINT64_C(1) << 40;

@@ -44,6 +44,7 @@ struct model_space {
 struct model {
 	unsigned cells;
 	uint64_t edge[MODEL_CELLS + 1];
+	unsigned table[2];	// the first cells of two neighbouring lowest tables
 	struct model_space space[MODEL_SPACES];
 	struct { int object; uint64_t index; } pin[MODEL_PINS]; // of a shared mapping: which page; else object is -1
 	unsigned objects;

@@ -190,6 +190,99 @@ static void forked(struct env *env)
 	lib_expect_bare(env, env->space);
 }
 
+// ---- Whole tables -------------------------------------------------------------------------------------------------
+
+// Two spans in which there is something of everything, and no page of which the table is empty.
+static void furnish(struct env *env, uint64_t base)
+{
+	lib_map(env, base, 2 * span(1), RW, 0);
+	for (unsigned i = 0; i < 2; i++, base += span(1)) {
+		fill(env, base, 8);
+		OK(env->ops->guard_install(env->space, base + 9 * PAGE, PAGE));
+		OK(env->ops->mark(env->space, base + 11 * PAGE, PAGE, VMT_MARKER_SWAP, 9));
+		lib_write(env, base + span(1) - PAGE, i);
+	}
+}
+
+static void expect_furnished(struct env *env, uint64_t base)
+{
+	uint64_t value;
+	struct vmt_run run;
+
+	for (unsigned i = 0; i < 2; i++, base += span(1)) {
+		expect(env, base, 8);
+		IS(sim_read(env->cpu, base + 9 * PAGE, 8, &value), VMT_ERR_GUARD);
+		OK(env->ops->walk(env->space, base + 11 * PAGE, base + 12 * PAGE, &run));
+		assert_int_equal(run.marker, VMT_MARKER_SWAP);
+		assert_int_equal(run.payload, 9);
+		assert_int_equal(lib_read(env, base + span(1) - PAGE), i);
+	}
+}
+
+// Tables are linked elsewhere as they are: their number is the same at each step, and the second way needs no memory.
+static void whole_tables(struct env *env)
+{
+	uint64_t from = GIB(3), to = GIB(6), value, tables;
+
+	lib_map(env, to - PAGE, PAGE, RW, 0); // the way there, but for the last two tables
+	lib_map(env, to + 2 * span(1), PAGE, RW, 0);
+	furnish(env, from);
+	assert_int_equal(move(env, from, 2 * span(1), 2 * span(1), 3, to), to);
+	expect_furnished(env, to);
+	IS(sim_read(env->cpu, from, 8, &value), VMT_ERR_UNMAPPED);
+	lib_map(env, from - PAGE, PAGE, RW, 0);
+	lib_map(env, from + 2 * span(1), PAGE, RW, 0);
+	tables = lib_tables(env, env->space);
+	sim_fail_nth(env->machine, SIM_FAIL_FRAME, 1, UINT64_MAX);
+	assert_int_equal(move(env, to, 2 * span(1), 2 * span(1), 3, from), from);
+	assert_int_equal(move(env, from, 2 * span(1), 2 * span(1), 3, to), to);
+	assert_int_equal(move(env, to, 2 * span(1), 2 * span(1), 3, from), from);
+	sim_fail_nth(env->machine, 0, 0, 0);
+	assert_int_equal(lib_tables(env, env->space), tables);
+	expect_furnished(env, from);
+	// A part of the second one; and to where a table is that was emptied and kept.
+	assert_int_equal(move(env, from, span(1) + 8 * PAGE, span(1) + 8 * PAGE, 3, to), to);
+	expect(env, to, 8);
+	expect(env, to + span(1), 8);
+	assert_int_equal(lib_read(env, from + 2 * span(1) - PAGE), 1);
+	lib_map(env, from, PAGE, RW, 0);
+	lib_write(env, from, 1);
+	OK(env->ops->unmap(env->space, from, PAGE));
+	assert_int_equal(move(env, to, span(1), span(1), 3, from), from);
+	expect(env, from, 8);
+	expect(env, to + span(1), 8);
+	lib_expect_bare(env, env->space);
+}
+
+// Two tables are linked elsewhere, and for the third a table of level 1 has to be made there (where a slot of level 2
+// is claimed as a whole); memory runs out at each of the allocations in turn. The first two come back.
+static void tables_come_back(struct env *env)
+{
+	uint64_t from = GIB(3) - 2 * span(1), to = GIB(6) - 2 * span(1), got;
+	uint64_t more = PAGE == 4096 ? span(2) : 2 * span(1), length = 2 * span(1) + more; // others' spans are too long
+	enum vmt_status status = VMT_ERR_NO_MEMORY;
+
+	furnish(env, from);
+	lib_map(env, from + 2 * span(1), more, RW, 0);
+	lib_write(env, from + 2 * span(1), 3);
+	lib_map(env, to - PAGE, PAGE, RW, 0);
+	for (unsigned n = 1; status == VMT_ERR_NO_MEMORY; n++) {
+		sim_fail_nth(env->machine, SIM_FAIL_FRAME | SIM_FAIL_MEM, n, UINT64_MAX - n);
+		status = env->ops->move(env->space, from, length, length, 3, to, &got);
+		sim_fail_nth(env->machine, 0, 0, 0);
+		CHECK(env, env->space);
+		if (status == VMT_ERR_NO_MEMORY) {
+			expect_furnished(env, from);
+			assert_int_equal(lib_read(env, from + 2 * span(1)), 3);
+			assert_true(n < 100);
+		}
+	}
+	OK(status);
+	expect_furnished(env, to);
+	assert_int_equal(lib_read(env, to + 2 * span(1)), 3);
+	lib_expect_bare(env, env->space);
+}
+
 // ---- Stacks ------------------------------------------------------------------------------------------------------
 
 static void grow_down(struct env *env)
@@ -239,6 +332,8 @@ int main(int argc, char **argv)
 		{.name = "objects", .run = objects},
 		{.name = "large", .run = large},
 		{.name = "after a fork", .run = forked, .hard = 1},
+		{.name = "whole tables", .run = whole_tables},
+		{.name = "tables that come back", .run = tables_come_back},
 		{.name = "growing down", .run = grow_down},
 	};
 

@@ -394,28 +394,91 @@ static void move_and_read(uint64_t seed)
 	moved_over(seed, read_b);
 }
 
-// Two whole tables, each with a page; memory runs out at each of the allocations in turn.
+// The table of A is linked at B while CPU 0 has found it on its way to A, and not locked it, or looked into it, yet.
+static uint64_t table;
+
+static void note_table(uint64_t pa)
+{
+	table = pa;
+}
+
+static void table_moved_under(uint64_t seed, unsigned skip, void (*first)(struct sim_cpu *cpu),
+			      void (*between)(struct sim_cpu *cpu))
+{
+	begin_with_page(seed, MIB(2));
+	race_on_meta = note_table;
+	demand(frame_at(A) == frame, "a page is not where it was");
+	race_on_meta = NULL;
+	race_run(&(struct race){.place = AT_META, .frame = table, .skip = skip, .first = first, .between = between});
+	end();
+}
+
+static void move_table(void)
+{
+	uint64_t got;
+
+	OK(ops->move(env.space, A, MIB(2), MIB(2), MOVE_FIXED, B, &got));
+}
+
+static void move_and_protect(struct sim_cpu *cpu)
+{
+	(void)cpu;
+	move_table();
+	OK(ops->protect(env.space, B, MIB(2), VMT_READ));
+}
+
+static void write_next(struct sim_cpu *cpu)
+{
+	demand(sim_write(cpu, A + PAGE, 8, 2) == VMT_ERR_UNMAPPED, "a fault meets what is at the new place of a table");
+}
+
+// Once the fault has made its guess, which takes no lock.
+static void table_moved_under_fault(uint64_t seed)
+{
+	table_moved_under(seed, 1, write_next, move_and_protect);
+}
+
+static void move_and_replace(struct sim_cpu *cpu)
+{
+	move_table();
+	OK(ops->release(env.space, B, PAGE));
+	write_at(cpu, B + PAGE, 2); // gets the frame, so that another one comes to B
+	write_at(cpu, B, 3);
+}
+
+static void translate_a(struct sim_cpu *cpu)
+{
+	(void)cpu;
+	demand(frame_at(A) == 0, "a translation leads to a page of another address");
+}
+
+static void table_moved_under_reader(uint64_t seed)
+{
+	table_moved_under(seed, 0, translate_a, move_and_replace);
+}
+
+// Two tables, each with a page, whose pages go to others one by one; memory runs out at each allocation in turn.
 static void move_out_of_memory(uint64_t seed)
 {
 	enum vmt_status status = VMT_ERR_NO_MEMORY;
-	uint64_t got;
+	uint64_t got, to = B + PAGE;
 
 	begin_with_page(seed, MIB(4));
-	lib_map(&env, B, MIB(4), RW, 0);
+	lib_map(&env, to, MIB(4), RW, 0);
 	lib_write(&env, A + MIB(2), 2);
 	for (unsigned n = 1; status == VMT_ERR_NO_MEMORY; n++) {
 		sim_fail_nth(env.machine, SIM_FAIL_FRAME | SIM_FAIL_MEM, n, UINT64_MAX - n);
-		status = ops->move(env.space, A, MIB(4), MIB(4), MOVE_FIXED, B, &got);
+		status = ops->move(env.space, A, MIB(4), MIB(4), MOVE_FIXED, to, &got);
 		sim_fail_nth(env.machine, 0, 0, 0);
 		if (status == VMT_ERR_NO_MEMORY) {
-			OK(ops->unmap(env.space, B, MIB(4)));
-			lib_map(&env, B, MIB(4), RW, 0);
+			OK(ops->unmap(env.space, to, MIB(4)));
+			lib_map(&env, to, MIB(4), RW, 0);
 			demand(lib_read(&env, A) == 1 && lib_read(&env, A + MIB(2)) == 2,
 			       "a move that failed has lost a page");
 		}
 	}
 	OK(status);
-	demand(lib_read(&env, B) == 1 && lib_read(&env, B + MIB(2)) == 2, "a move has lost a page");
+	demand(lib_read(&env, to) == 1 && lib_read(&env, to + MIB(2)) == 2, "a move has lost a page");
 	end();
 }
 
@@ -438,6 +501,8 @@ const struct protection_case change_cases[] = {
 	{"move-and-unmap", move_and_unmap},
 	{"move-and-fork", move_and_fork},
 	{"move-and-read", move_and_read},
+	{"r21-fault", table_moved_under_fault},
+	{"r21-reader", table_moved_under_reader},
 	{"r17-move-out-of-memory", move_out_of_memory},
 };
 
