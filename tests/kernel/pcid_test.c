@@ -13,23 +13,23 @@
 #define read_cr3    hw_read_cr3
 #define write_cr3   hw_write_cr3
 #define invlpg      hw_invlpg
-#define irq_save    hw_irq_save
-#define irq_restore hw_irq_restore
+#define irq_disable hw_irq_disable
+#define irq_enable  hw_irq_enable
 #define cpu_id      hw_cpu_id
 #include <kernel/cpu.h>
 #undef read_cr3
 #undef write_cr3
 #undef invlpg
-#undef irq_save
-#undef irq_restore
+#undef irq_disable
+#undef irq_enable
 #undef cpu_id
 
 static unsigned int cpu_id(void);
 static uint64_t read_cr3(void);
 static void write_cr3(uint64_t value);
 static void invlpg(uint64_t va);
-static uint64_t irq_save(void);
-static void irq_restore(uint64_t flags);
+static void irq_disable(void);
+static void irq_enable(void);
 
 #include "../../kernel/mm/tlb.c"
 
@@ -114,10 +114,7 @@ static uint64_t dice(uint64_t n)
 
 // ---- What tlb.c needs ----
 
-unsigned int cpu_count(void)
-{
-	return CPUS;
-}
+unsigned int cpus_online = CPUS;
 
 uint64_t kernel_root(void)
 {
@@ -150,26 +147,29 @@ static void invlpg(uint64_t va)
 	cpus[here].tlb[cpus[here].cr3 % PAGE_SIZE][va >> PAGE_SHIFT].serial = 0;
 }
 
-static uint64_t irq_save(void)
+static void irq_disable(void)
 {
-	bool off = cpus[here].irqs_off;
-
 	cpus[here].irqs_off = true;
-	return off;
 }
 
-static void irq_restore(uint64_t flags)
+static void irq_enable(void)
 {
-	cpus[here].irqs_off = flags;
+	cpus[here].irqs_off = false;
 }
 
 void ipi_call(cpumask_t mask, void (*fn)(void *arg), void *arg)
 {
 	unsigned int caller = here;
 
-	for (here = 0; here < CPUS; here++)
-		if (mask & CPU_BIT(here))
-			fn(arg);
+	for (here = 0; here < CPUS; here++) {
+		bool off = cpus[here].irqs_off;
+
+		if (!(mask & CPU_BIT(here)))
+			continue;
+		cpus[here].irqs_off = true;
+		fn(arg);
+		cpus[here].irqs_off = off;
+	}
 	here = caller;
 }
 
@@ -236,8 +236,12 @@ static void change_answer(struct change *c)
 
 	here = (unsigned int)dice(CPUS);
 	if (c->pending & CPU_BIT(here) && !cpus[here].irqs_off) {
+		struct tlb_request request = {&c->flush, flush_pages(&c->flush)};
+
 		c->busy = true;
-		flush_here(&c->flush);
+		irq_disable();
+		flush_here(&request);
+		irq_enable();
 		c->busy = false;
 		c->pending &= ~CPU_BIT(here);
 	}
