@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// 17. Memory runs out in the middle of an operation, at any of its allocations. CPU 0 moves two pages, each of which
-// lies in a table of its own and needs one where it goes; CPU 1 looks at the first. The places are whole tables, so
-// nothing has to be there for the claims.
+// 17. Memory runs out in the middle of an operation, at any of its allocations. CPU 0 moves two pages, one after the
+// other, each to another table: that of the first is there once the place is claimed, for the claim ends in it, and that
+// of the second is made when the first has moved. CPU 1 looks at the first.
 #include "space.h"
 
 #define FROM   (XP_RAM + 2 * MIB)
 #define LENGTH (4 * MIB)
-#define TO     (XP_RAM + 16 * MIB)
-#define FIRST  (FROM + MIB)
+#define TO     (XP_RAM + 17 * MIB) // no table has its entries where one at FROM has them, so none goes as a whole
+#define FIRST  (FROM + MIB / 2)
+#define SECOND (FROM + 2 * MIB + MIB / 2)
 
 static bool failed;
 
@@ -16,9 +17,10 @@ static void begin(void)
 	failed = false;
 	begin_space();
 	xp_watch(FIRST);
+	xp_watch(SECOND);
 	xp_as(0);
 	write_value(FIRST, 1);
-	write_value(B, 2);
+	write_value(SECOND, 2);
 }
 
 static void move(void)
@@ -42,7 +44,7 @@ static void look(void)
 
 static void end(void)
 {
-	uint64_t moved = failed ? 0 : TO - FROM, first = frame_at(FIRST + moved), second = frame_at(B + moved);
+	uint64_t moved = failed ? 0 : TO - FROM, first = frame_at(FIRST + moved), second = frame_at(SECOND + moved);
 
 	xp_demand(first && *(uint64_t *)xp_frame_ptr(first) == 1, "a move that failed has lost a page");
 	xp_demand(second && *(uint64_t *)xp_frame_ptr(second) == 2, "a move that failed has lost a page");
