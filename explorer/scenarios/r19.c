@@ -97,3 +97,42 @@ const struct scenario fork_against_write = {
 	.without = "SWAP_FORK", .words = "a page was taken although it was written again",
 	.cpus = 2, .begin = begin, .cpu = {fork_and_destroy, write_again}, .end = end,
 };
+
+// ---- The same of a part of a huge page, which is cut for it. CPU 1 is in no flush. --------------------------------
+
+static bool referred;
+
+static void begin_with_huge(void)
+{
+	referred = false;
+	begin_with_page();
+	if (vmt_collapse(space, A - MIB, 2 * MIB, NULL) != 1)
+		xp_fail("a table is not collapsed");
+	write_value(A, 1);
+	xp_as(1);
+	xp_deactivate();
+}
+
+static void try_reference(void)
+{
+	referred = vmt_page_try_get(space, A, VMT_WRITE, &got) == VMT_OK;
+}
+
+static void end_with_huge(void)
+{
+	if (referred) {
+		*(uint64_t *)vmt_port_frame_ptr(NULL, got) = 2;
+		vmt_page_put(vmt, got);
+	}
+	vmt_reclaim(space, 16);
+	xp_as(1);
+	xp_activate(space);
+	xp_demand(!referred || read_value(A) == 2, "a page was taken although it was written again");
+	end_space();
+}
+
+const struct scenario reference_against_cut = {
+	.name = "r19-reference-against-cut",
+	.about = "a part of a huge page is marked as lazily free while somebody takes a reference on it to write",
+	.cpus = 2, .begin = begin_with_huge, .cpu = {lazy_free, try_reference}, .end = end_with_huge,
+};

@@ -119,3 +119,70 @@ const struct scenario move_against_reference = {
 	.without = "MOVED_COUNTED", .words = "a reference leads to a page of another address",
 	.cpus = 3, .begin = begin, .cpu = {get, move_and_write, return_without}, .end = end_space,
 };
+
+// ---- What is moved becomes part of a huge page at its new place, if it has no other user; CPU 1, which is in no
+// flush, writes by a reference that it takes without a lock. ---------------------------------------------------------
+
+static bool written;
+
+static void begin_apart(void)
+{
+	written = false;
+	begin();
+	xp_as(1);
+	xp_deactivate();
+}
+
+static void write_by_reference(void)
+{
+	_Atomic uint64_t *word;
+	uint64_t pa;
+
+	if (vmt_page_try_get(space, A, VMT_WRITE, &pa) != VMT_OK)
+		return;
+	word = xp_frame_ptr(pa);
+	xp_event(XP_ACCESS, xp_place(word), 1, XP_WRITE, false, __builtin_return_address(0));
+	atomic_store_explicit(word, 2, memory_order_relaxed);
+	xp_happened(xp_place(word), XP_WRITE);
+	vmt_page_put(vmt, pa);
+	written = true;
+}
+
+static void collapse_b(void)
+{
+	vmt_collapse(space, B_TABLE, SPAN, NULL);
+}
+
+static void move_and_collapse(void)
+{
+	move_to_b();
+	collapse_b();
+}
+
+static void move_page_and_collapse(void)
+{
+	uint64_t got;
+
+	ok(vmt_move(space, A, PAGE, PAGE, VMT_MOVE_MAY_MOVE | VMT_MOVE_FIXED, B, &got));
+	collapse_b();
+}
+
+static void end_apart(void)
+{
+	xp_demand(!written || *(uint64_t *)xp_frame_ptr(frame_at(B)) == 2, "what was written by a reference is lost");
+	xp_as(1);
+	xp_activate(space);
+	end_space();
+}
+
+const struct scenario table_and_collapse = {
+	.name = "r21-table-and-collapse",
+	.about = "a table is linked elsewhere and collapsed while somebody writes by a reference that he takes without a lock",
+	.cpus = 2, .begin = begin_apart, .cpu = {move_and_collapse, write_by_reference}, .end = end_apart,
+};
+
+const struct scenario page_and_collapse = {
+	.name = "r21-page-and-collapse",
+	.about = "the same with the page alone",
+	.cpus = 2, .begin = begin_apart, .cpu = {move_page_and_collapse, write_by_reference}, .end = end_apart,
+};

@@ -70,7 +70,7 @@ static void move_entries(struct txn *txn, struct vmt_node *source, struct vmt_no
 		uint64_t e = entry_load(source, a);
 
 		if (e) {
-			e = entry_exchange(tree, source, a, 0);
+			e = entry_displace(tree, source, a, 0);
 			entry_publish(tree, target, b, e);
 			moved++;
 		}
@@ -137,10 +137,10 @@ static enum vmt_status move_piece(struct move *move, const struct piece *piece, 
 //  - as hardware, is flushed before the table is linked again, intermediate entries too: nobody is led by the old place
 //    to what others put into the table at its new one. Accessed and dirty bits need nothing, for the entries stay.
 //
-// Where a secondary does not answer the flush the table goes back to its slot, and its entries go to another one by one:
-// the secondary may know the way to the table, which comes into the quarantine. When the move is taken back, for which
-// there may be no memory, the table goes all the same; the place that it leaves was claimed all the time, so that nobody
-// was told of anything there.
+// Where a secondary does not answer the flush the table goes back to its slot, and its entries go to another one by
+// one: it and what was in it then come into the quarantine. Not so where the move is taken back, for which there may be
+// no memory for another table: then it is linked where it was. Who is lost may come to it by two ways; what it finds
+// there goes into the quarantine when it leaves the space, as everything does while one is lost, and so does the table.
 
 static void move_link(struct txn *txn, struct vmt_node *parent, unsigned slot, uint64_t e)
 {
@@ -149,12 +149,13 @@ static void move_link(struct txn *txn, struct vmt_node *parent, unsigned slot, u
 	ids_unname(txn, parent, slot);
 }
 
-// Links `node`, which is held with its parent, below `target`, which is held, at `to`. False: it stays.
+// Links `node`, which is held with its parent, below `target`, which is held, at `to`. False: it stays, because of a
+// secondary that is lost; with `back` it goes all the same.
 static bool move_relink(struct txn *txn, struct vmt_node *node, struct vmt_node *target, uint64_t to, bool back)
 {
 	struct vmt_node *parent = node->parent;
 	unsigned slot = fmt_index(node->base, parent->level);
-	uint64_t e = entry_exchange(txn->tree, parent, slot, 0);
+	uint64_t e = entry_displace(txn->tree, parent, slot, 0);
 
 	ids_set(txn, parent, slot, slot, node->id);
 	node_add_live(parent, -1);

@@ -178,7 +178,7 @@ static struct vmt_node *node_new_below(struct txn *txn, struct vmt_node *parent,
 static uint64_t range_break_leaf(struct txn *txn, struct vmt_node *parent, unsigned slot)
 {
 	uint64_t base = slot_base(parent, slot);
-	uint64_t e = entry_exchange(txn->tree, parent, slot, fmt_make_marker(MARKER_BUSY, 0));
+	uint64_t e = entry_displace(txn->tree, parent, slot, fmt_make_marker(MARKER_BUSY, 0));
 
 	flush_add(&txn->batch.flush, base, base + fmt_span(parent->level));
 	if (HOLDS(FLUSH_SPLIT))

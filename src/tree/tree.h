@@ -291,6 +291,18 @@ static inline uint64_t entry_exchange(struct vmt_tree *tree, struct vmt_node *no
 	return old;
 }
 
+// The same of an entry behind which pages stay in use, by another entry or another way (a move, a cut). Sequentially
+// consistent: a reader without a lock counts its reference and then reads the old way again (path_holds); who has the
+// lock of the new one may next find by that count that a page is its own (huge_owns, lazy_free_entry), and has changed
+// nothing else of the old way. One of them sees the other.
+static inline uint64_t entry_displace(struct vmt_tree *tree, struct vmt_node *node, unsigned slot, uint64_t e)
+{
+	uint64_t old = atomic_exchange_explicit(&node->table[slot], e, memory_order_seq_cst);
+
+	vmt_port_publish(tree->port, &node->table[slot], 1);
+	return old;
+}
+
 // May anybody have cached a translation of what the entry says? Of a leaf CPUs; of a page that is hidden from these, or
 // that lies in device memory, a secondary.
 static bool entry_is_used(const struct vmt_tree *tree, uint64_t e)

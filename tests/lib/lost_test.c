@@ -429,6 +429,45 @@ static void table_stays(struct env *env)
 	assert_int_equal(frames_now(env), bare);
 }
 
+// It answers as long as it is not asked about the place that the tables go to, which it is when they come back.
+static void falls_silent(struct device *device, enum event_kind kind, const struct vmt_change *change)
+{
+	device->mute |= kind == ISSUE && change->start >= FAR + GIB(4);
+}
+
+// Tables are linked elsewhere, and come back for want of memory; by then the device does not answer any more.
+static void tables_come_back(struct env *env)
+{
+	enum vmt_status status = VMT_ERR_NO_MEMORY;
+	uint64_t more = PAGE == 4096 ? span(2) : 2 * span(1), length = 2 * span(1) + more, got;
+	uint64_t from = FAR - 2 * span(1), to = FAR + GIB(8) - 2 * span(1);
+
+	for (unsigned n = 1; status == VMT_ERR_NO_MEMORY; n++) {
+		struct device device;
+
+		devices_begin();
+		lib_map(env, from, length, RW, 0);
+		page_write_range(env, from, 4 * PAGE, 50);
+		page_write_range(env, from + span(1), 4 * PAGE, 60);
+		page_write_range(env, from + 2 * span(1), PAGE, 70);
+		lib_map(env, to - PAGE, PAGE, RW, 0);
+		device_open(env, &device, env->space, 0, 0, NULL);
+		device.told = falls_silent;
+		sim_fail_nth(env->machine, SIM_FAIL_FRAME | SIM_FAIL_MEM, n, UINT64_MAX - n);
+		status = env->ops->move(env->space, from, length, length, 3, to, &got);
+		sim_fail_nth(env->machine, 0, 0, 0);
+		CHECK(env, env->space);
+		if (status == VMT_ERR_NO_MEMORY) {
+			page_expect_range(env, from, 4 * PAGE, 50);
+			page_expect_range(env, from + span(1), 4 * PAGE, 60);
+			page_expect_range(env, from + 2 * span(1), PAGE, 70);
+		}
+		assert_true(n < 100);
+		device_close(&device);
+		lib_expect_bare(env, env->space);
+	}
+}
+
 static const struct lib_case cases[] = {
 	{.name = "pages go", .run = pages_go},
 	{.name = "pages stay", .run = pages_stay},
@@ -439,6 +478,7 @@ static const struct lib_case cases[] = {
 	{.name = "later", .run = later},
 	{.name = "tables", .run = tables},
 	{.name = "a whole table", .run = table_stays},
+	{.name = "tables that come back", .run = tables_come_back},
 };
 
 int main(int argc, char **argv)
