@@ -52,7 +52,7 @@ profile:
 proof:
 	@scripts/setup.sh build
 	@scripts/build.sh $(BUILD)
-	@ninja -C $(BUILD) proof-races proof-planted proof-conflicts
+	@ninja -C $(BUILD) proof-races proof-planted proof-orders proof-conflicts
 
 soak:
 	@scripts/setup.sh build
