@@ -224,7 +224,6 @@ long sys_munmap(long addr, long len)
 		return -EINVAL;
 	if (length == 0)
 		return -EINVAL;
-	length = MIN(length, USER_END - start);
-	mm_note_size(mm, length);
+	mm_note_size(mm, length); /* within USER_END as well, which is a page's start like `start` */
 	return mm_errno(mm_change(vmt_unmap(mm->space, start, length)));
 }
