@@ -123,7 +123,7 @@ def bench(build, subject, chosen, scaled):
         results.prepare()
     run_all(build, folder, chosen, scaled)
     if subject == "scaling":
-        print(results.scaling_table(results.load_scaling(folder)))
+        print(results.scaling_table(results.load_scaling(folder))[0])
     elif subject:
         print(results.tables(folder, chosen))
     else:

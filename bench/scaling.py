@@ -24,8 +24,8 @@ LIMIT = 1.05  # of what one CPU executes
 WAITING = {"wait_done", "halt_until_done", "ktime_ns"}  # the clock is read to know when to halt
 # The way of an interrupt that asks for a flush, from sending to return. Some of these have other uses, which one CPU
 # has too: only what several CPUs execute more in them is meant.
-FLUSH = {"ipi_call", "ipi_serve", "ipi_call_interrupt", "apic_send", "apic_eoi", "flush_here", "vmt_port_flush",
-         "trap_entry_common", "trap_dispatch", "trap_return", "grace_irq_enter"}
+FLUSH = {"ipi_call", "ipi_serve", "ipi_call_interrupt", "apic_send", "apic_eoi", "flush_here", "invalidate",
+         "vmt_port_flush", "trap_entry_common", "trap_dispatch", "trap_return", "grace_irq_enter"}
 
 Count = collections.namedtuple("Count", "total waiting by_name")
 Row = collections.namedtuple("Row", "how cycle cpus total waiting flush rest share")
@@ -65,7 +65,7 @@ def count(build, where, names, how, cycle, cpus):
 
 def row(how, cycle, cpus, one, now):
     """What several CPUs executed, beside what one does."""
-    flush = sum(max(0, now.by_name[name] - one.by_name[name]) for name in FLUSH)
+    flush = max(0, sum(now.by_name[name] - one.by_name[name] for name in FLUSH))
     rest = now.total - now.waiting - flush
     return Row(how, cycle, cpus, now.total, now.waiting, flush, rest, (now.total - now.waiting) / one.total)
 
