@@ -99,8 +99,11 @@ enum vmt_status domain_map(struct domain *d, uint64_t address, uint64_t pa);
 /* And back. VMT_ERR_DEVICE: done, but the IOMMU has not answered. A page takes no memory. */
 enum vmt_status domain_unmap(struct domain *d, uint64_t address);
 
-/* Is there a page in [address, address + length) (bytes) that cannot be accessed so now? */
-bool domain_denies(struct domain *d, uint64_t address, uint64_t length, vmt_prot access);
+/*
+ * Is there a page in [address, address + length) (bytes) that cannot be accessed so now? `*denied`:
+ * the first. Each is looked at once, for it may come and go.
+ */
+bool domain_denies(struct domain *d, uint64_t address, uint64_t length, vmt_prot access, uint64_t *denied);
 uint64_t domain_tables(struct domain *d);
 
 /* ---- edu.c: the device ---- */

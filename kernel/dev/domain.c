@@ -113,12 +113,12 @@ enum vmt_status domain_unmap(struct domain *d, uint64_t address)
 	return vmt_tree_unmap(d->tree, address, PAGE_SIZE, NULL);
 }
 
-bool domain_denies(struct domain *d, uint64_t address, uint64_t length, vmt_prot access)
+bool domain_denies(struct domain *d, uint64_t address, uint64_t length, vmt_prot access, uint64_t *denied)
 {
 	struct vmt_translation t;
 
-	for (uint64_t a = address & PAGE_MASK; a < address + length; a += PAGE_SIZE)
-		if (vmt_tree_translate(d->tree, a, &t) != VMT_OK || !(t.prot & access))
+	for (*denied = address & PAGE_MASK; *denied < address + length; *denied += PAGE_SIZE)
+		if (vmt_tree_translate(d->tree, *denied, &t) != VMT_OK || !(t.prot & access))
 			return true;
 	return false;
 }

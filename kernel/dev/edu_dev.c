@@ -308,22 +308,20 @@ static bool transfer_is_valid(const struct edu_transfer *t)
  * asked for; nothing gets through all the same. So a write that could get through neither before
  * nor after is one that faulted.
  */
-static bool write_is_denied(void)
+static bool write_is_denied(uint64_t *denied)
 {
-	return edu.to_memory && domain_denies(edu.domain, edu.address, edu.length, VMT_WRITE);
+	return edu.to_memory && domain_denies(edu.domain, edu.address, edu.length, VMT_WRITE, denied);
 }
 
 static void end_seen(void)
 {
-	uint64_t denied = edu.address & PAGE_MASK;
+	uint64_t denied;
 
 	edu.running = false;
 	edu.transfers++;
 	edu.fault = (struct edu_fault){0};
 	edu.faulted = vtd_take_faults(edu_function, &edu.fault);
-	if (!edu.faulted && edu.denied && write_is_denied()) {
-		if (!domain_denies(edu.domain, edu.address, 1, VMT_WRITE))
-			denied += PAGE_SIZE;
+	if (!edu.faulted && edu.denied && write_is_denied(&denied)) {
 		edu.fault = (struct edu_fault){ denied, EDU_DENIED_WRITE, 1 };
 		edu.faulted = true;
 	}
@@ -394,7 +392,7 @@ static int begin(const struct edu_transfer *t, bool to_memory)
 	edu.address = t->address;
 	edu.length = t->length;
 	edu.to_memory = to_memory;
-	edu.denied = write_is_denied();
+	edu.denied = write_is_denied(&(uint64_t){0});
 	edu.running = true;
 	edu_begin(t->address, t->offset, t->length, to_memory);
 	return 0;
